@@ -1,0 +1,207 @@
+//! `keyward.toml` and the environment. Paths in the file are relative to its directory; secrets are paths.
+
+use super::AppError;
+use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The settings of an instance, as its file has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The token.
+    pub token: TokenSection,
+    /// Backups.
+    #[serde(default)]
+    pub backup: BackupSection,
+}
+
+/// `[token]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSection {
+    /// Path of the PKCS#11 module.
+    pub module: PathBuf,
+    /// Label of the token.
+    pub label: String,
+    /// File with the user PIN.
+    pub pin_file: PathBuf,
+    /// File with the SO PIN; a rig only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub so_pin_file: Option<PathBuf>,
+    /// SoftHSM's configuration, if the module is SoftHSM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub softhsm_conf: Option<PathBuf>,
+    /// Sessions that work at the same time; as many as cores if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<usize>,
+}
+
+/// `[backup]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSection {
+    /// Directory that archives go to.
+    #[serde(default = "default_backup_directory")]
+    pub directory: PathBuf,
+}
+
+impl Default for BackupSection {
+    fn default() -> Self {
+        Self { directory: default_backup_directory() }
+    }
+}
+
+/// What the environment says; read once.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `KEYWARD_DIR`.
+    pub directory: Option<PathBuf>,
+    /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
+    pub log: Option<String>,
+    state_home: Option<PathBuf>,
+    home: Option<PathBuf>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+impl Environment {
+    /// Reads it.
+    #[must_use]
+    pub fn read() -> Self {
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self {
+            directory: path("KEYWARD_DIR"),
+            log: std::env::var("KEYWARD_LOG").ok(),
+            state_home: path("XDG_STATE_HOME"),
+            home: path("HOME"),
+        }
+    }
+}
+
+impl Environment {
+    /// The instance directory when none is named: `/var/lib/keyward` for root, else the XDG state directory.
+    #[must_use]
+    pub fn instance_directory(&self) -> PathBuf {
+        if let Some(directory) = &self.directory {
+            return directory.clone();
+        }
+        if rustix::process::geteuid().is_root() {
+            return PathBuf::from("/var/lib/keyward");
+        }
+        let below_home = || self.home.clone().unwrap_or_default().join(".local/state");
+        self.state_home.clone().unwrap_or_else(below_home).join("keyward")
+    }
+
+    /// Sends the log to standard error: errors only, unless `KEYWARD_LOG` says more.
+    pub fn log_to_stderr(&self) {
+        let filter = self.log.clone().unwrap_or_else(|| "error".to_owned());
+        // A second subscriber cannot be, since this runs once; without one there is no log, which is no harm.
+        let _ = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+            .try_init();
+    }
+}
+
+impl Settings {
+    /// Reads and checks the file of an instance directory.
+    ///
+    /// # Errors
+    /// [`AppError::Settings`] lists everything that is wrong.
+    pub fn read(directory: &Path) -> Result<Self, AppError> {
+        let path = directory.join(FILE);
+        let invalid = |faults| AppError::Settings { path: path.clone(), faults };
+        let text = fs::read_to_string(&path).map_err(|error| invalid(vec![error.to_string()]))?;
+        let settings: Self = toml::from_str(&text).map_err(|error| invalid(vec![error.message().to_owned()]))?;
+        let faults = settings.faults();
+        if faults.is_empty() { Ok(settings) } else { Err(invalid(faults)) }
+    }
+
+    /// Writes the file of a new instance.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<(), AppError> {
+        let path = directory.join(FILE);
+        let text = toml::to_string_pretty(self)
+            .map_err(|error| AppError::Settings { path: path.clone(), faults: vec![error.to_string()] })?;
+        fs::write(&path, text).map_err(|source| AppError::Directory { action: "writing", path, source })
+    }
+
+    /// What the token's pool needs.
+    ///
+    /// # Errors
+    /// Our own binary, which is also the worker, cannot be found.
+    pub fn token(&self, directory: &Path) -> Result<TokenSettings, AppError> {
+        let absolute = |path: &PathBuf| directory.join(path);
+        let executable = std::env::current_exe().map_err(|source| AppError::Directory {
+            action: "finding",
+            path: PathBuf::from("keyward"),
+            source,
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(TokenSettings {
+            address: TokenAddress { module: self.token.module.clone(), label: self.token.label.clone() },
+            sessions: self.token.sessions.unwrap_or(cores),
+            pin: PinSource::File(absolute(&self.token.pin_file)),
+            so_pin: self.token.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
+            softhsm_conf: self.token.softhsm_conf.as_ref().map(absolute),
+            state_directory: directory.to_owned(),
+            executable,
+        })
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.token.label.is_empty() || self.token.label.len() > 32 {
+            faults.push("token.label must have 1 to 32 bytes".to_owned());
+        }
+        if !self.token.module.is_absolute() {
+            faults.push("token.module must be an absolute path".to_owned());
+        }
+        if self.token.sessions.is_some_and(|sessions| !(1..=256).contains(&sessions)) {
+            faults.push("token.sessions must be 1 to 256".to_owned());
+        }
+        faults
+    }
+}
+
+fn default_backup_directory() -> PathBuf {
+    PathBuf::from("backups")
+}
+
+/// The file's name in the instance directory.
+pub const FILE: &str = "keyward.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_file_is_reported_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[token]\nmodule = \"libsofthsm2.so\"\nlabel = \"\"\npin_file = \"pin\"\nsessions = 0\n";
+        fs::write(directory.path().join(FILE), text).unwrap();
+
+        let AppError::Settings { faults, .. } = Settings::read(directory.path()).unwrap_err() else {
+            panic!("not a fault of the settings")
+        };
+
+        assert_eq!(faults.len(), 3, "{faults:?}");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[token]\nmodule = \"/m\"\nlabel = \"l\"\npin_file = \"pin\"\npin = \"1234\"\n";
+        fs::write(directory.path().join(FILE), text).unwrap();
+
+        let error = Settings::read(directory.path()).unwrap_err();
+
+        assert!(error.to_string().contains("unknown field `pin`"), "{error}");
+        assert!(!error.to_string().contains("1234"), "{error}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Opens an instance: lock, settings, database, audit logs, token; settles what a crash left; makes the router.
+
+use super::{AppError, settings::Settings};
+use crate::access::local_caller;
+use crate::audit::{Audit, Writer};
+use crate::backup::{Backups, destination::Directory};
+use crate::base::{
+    fault::Kind,
+    principal::Caller,
+    time::{Clock, SystemClock},
+};
+use crate::certificates::authority;
+use crate::client::{Carried, Carrier, Client, ClientError};
+use crate::commands::Commands;
+use crate::db::{Database, commit, instance};
+use crate::http::{Services, router};
+use crate::keys::{Keys, recover};
+use crate::token::{Token, address::TokenDescription, api::Capabilities};
+use axum::{Router, body::Body};
+use http_body_util::BodyExt as _;
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    sync::Arc,
+};
+use tokio::sync::{Mutex, RwLock};
+use tower::ServiceExt as _;
+
+pub use crate::db::instance::Instance;
+
+/// An instance at work in this process, for the length of one command.
+pub struct Running {
+    keys: Keys,
+    client: Client,
+    _lock: File,
+}
+
+impl Running {
+    /// The client of its API, as its local user.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Ends the worker and closes the database.
+    pub async fn close(self) {
+        self.keys.token.close().await;
+        self.keys.db.close().await;
+    }
+}
+
+/// Opens an instance for the user who runs this process.
+///
+/// # Errors
+/// There is none, it is in use, its settings or files are damaged, or the user is not known to it.
+pub async fn open(directory: &Path) -> Result<Running, AppError> {
+    let missing = || AppError::NoInstance { directory: directory.to_owned() };
+    if !directory.join(super::settings::FILE).exists() {
+        return Err(missing());
+    }
+    let lock = lock(directory)?;
+    let settings = Settings::read(directory)?;
+    let db = open_database(directory).await?;
+    let row = instance::read(&db).await?.ok_or_else(missing)?;
+    let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
+    let keys = open_keys(directory, &settings, db, &row).await?;
+    settle(&keys, directory).await?;
+    let services = services(directory, &settings, &keys, &row).await?;
+    let carrier = InProcess { router: router(services), caller };
+    Ok(Running { keys, client: Client::new(carrier), _lock: lock })
+}
+
+/// Takes the instance for this process; given back when the file is closed.
+pub(super) fn lock(directory: &Path) -> Result<File, AppError> {
+    let path = directory.join("keyward.lock");
+    let failed = |source| AppError::Directory { action: "locking", path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(AppError::InUse { directory: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+pub(super) async fn open_database(directory: &Path) -> Result<Database, AppError> {
+    Ok(Database::open(&directory.join("keyward.db")).await?)
+}
+
+pub(super) async fn open_keys(
+    directory: &Path,
+    settings: &Settings,
+    db: Database,
+    row: &Instance,
+) -> Result<Keys, AppError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let writer = Writer { instance: row.id, suffix: row.writer.clone() };
+    let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await?;
+    let capabilities = known_capabilities(&db, &settings.token.label).await?;
+    let token = Token::new(settings.token(directory)?, capabilities);
+    Ok(Keys { db, audit, token, clock, posture: row.posture })
+}
+
+/// Brings to an end what an earlier process left half done. A token that is away or locked is left for later.
+async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
+    match recover::settle(keys).await {
+        Ok(0) => Ok(()),
+        Ok(count) => {
+            tracing::info!(count, "interrupted requests were brought to an end");
+            authority::certify_audit_key(keys).await?;
+            Ok(authority::publish(keys, directory).await?)
+        }
+        Err(error) if is_token_away(&error) => {
+            tracing::warn!(%error, "interrupted requests wait for the token");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_token_away(error: &crate::keys::KeyError) -> bool {
+    use crate::base::fault::Fault as _;
+    matches!(error.entry().kind, Kind::TokenAbsent | Kind::Locked | Kind::Unavailable)
+}
+
+async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
+    let destination = Directory::new(directory.join(&settings.backup.directory));
+    destination.clear_partial();
+    let backups = Backups {
+        keys: keys.clone(),
+        instance: Arc::new(RwLock::new(row.id)),
+        destination,
+        directory: directory.to_owned(),
+        recoveries: crate::ceremony::recover::Recoveries::default(),
+        turn: Arc::new(Mutex::new(())),
+    };
+    let commands = Commands::open(keys.db.clone(), Arc::clone(&keys.clock)).await?;
+    Ok(Services { backups, commands, keys: keys.clone() })
+}
+
+/// What was seen of the token in an earlier probe.
+async fn known_capabilities(db: &Database, label: &str) -> Result<Option<Capabilities>, AppError> {
+    Ok(crate::db::tokens::capabilities(db, label).await?.and_then(|json| serde_json::from_str(&json).ok()))
+}
+
+/// Stores what the token says of itself and can do.
+pub(super) async fn remember_token(keys: &Keys, description: &TokenDescription) -> Result<(), AppError> {
+    let capabilities = keys.token.capabilities().await?;
+    let json = serde_json::to_string(&capabilities).unwrap_or_default();
+    let mut transaction = keys.db.begin().await?;
+    crate::db::tokens::remember(&mut transaction, &description.label, &json, keys.clock.now()).await?;
+    Ok(commit(transaction).await?)
+}
+
+/// Carries requests to the router in this process, as one caller.
+struct InProcess {
+    router: Router,
+    caller: Caller,
+}
+
+impl Carrier for InProcess {
+    fn carry(&self, request: http::Request<Vec<u8>>) -> Carried<'_> {
+        Box::pin(async move {
+            let mut request = request.map(Body::from);
+            // Each request has an id of its own.
+            let Caller { principal, roles, .. } = self.caller.clone();
+            request.extensions_mut().insert(Caller::new(principal, roles, crate::base::ids::RequestId::new()));
+            let response = match self.router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| ClientError::Unreadable { cause: error.to_string() })?;
+            Ok(http::Response::from_parts(parts, body.to_bytes().to_vec()))
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! Who calls: a person, a service or the local administrator, with the roles they hold.
+
+use super::{algorithm::named, ids::RequestId};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+named! {
+    /// What a principal is.
+    PrincipalKind, "principal kind" {
+        /// A person.
+        Person = "person",
+        /// A program.
+        Service = "service",
+        /// keyward itself: schedules, recovery after a crash.
+        System = "system",
+    }
+}
+
+named! {
+    /// What a principal may do.
+    Role, "role" {
+        /// Settings, users, destinations; cannot export.
+        Admin = "admin",
+        /// Agrees to requests of others.
+        Approver = "approver",
+        /// Reads everything, audit included.
+        Auditor = "auditor",
+        /// Keys, certificates, exports, backups.
+        Operator = "operator",
+        /// Gets people's keys back for them.
+        RecoveryOfficer = "recovery-officer",
+        /// Uses named keys.
+        Signer = "signer",
+    }
+}
+
+/// Who, as audit records have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// Stable id.
+    pub id: String,
+    /// Person, service or keyward itself.
+    pub kind: PrincipalKind,
+    /// For people.
+    pub name: String,
+}
+
+/// An identified caller and the request it makes.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who calls.
+    pub principal: Principal,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// The request.
+    pub request: RequestId,
+    recorded: Arc<AtomicBool>,
+}
+
+impl Caller {
+    /// A caller and its request, of which nothing is in the audit log yet.
+    #[must_use]
+    pub fn new(principal: Principal, roles: Vec<Role>, request: RequestId) -> Self {
+        Self { principal, roles, request, recorded: Arc::default() }
+    }
+
+    /// keyward acting by itself, for a new request.
+    #[must_use]
+    pub fn system() -> Self {
+        let principal = Principal { id: "keyward".to_owned(), kind: PrincipalKind::System, name: "keyward".to_owned() };
+        Self::new(principal, Role::ALL.to_vec(), RequestId::new())
+    }
+
+    /// Whether the caller holds any of these roles.
+    #[must_use]
+    pub fn has_any(&self, roles: &[Role]) -> bool {
+        self.roles.iter().any(|role| roles.contains(role))
+    }
+
+    /// Notes that the audit log tells of this request, so that its refusal is not recorded twice.
+    pub fn mark_recorded(&self) {
+        self.recorded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the audit log tells of this request.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,82 @@
+//! Errors as a person reads them, and the exit code that a script reads.
+
+use super::output::Output;
+use crate::app::{AppError, errors_page::exit_code};
+use crate::base::fault::{Fault, Kind, Report};
+use crate::client::ClientError;
+use std::{fmt::Display, io, process::ExitCode};
+
+/// Why a command ended without success.
+pub(super) enum CliError {
+    /// A problem, from the API or from the instance.
+    Problem(Report, String),
+    /// The command did its work, and its outcome is bad: a red backup, a log that does not verify.
+    Outcome(Kind),
+}
+
+impl CliError {
+    /// A fault of the instance.
+    #[expect(clippy::needless_pass_by_value, reason = "for use with map_err")]
+    pub(super) fn app(error: AppError) -> Self {
+        Self::fault(&error)
+    }
+
+    /// Any fault.
+    pub(super) fn fault(fault: &dyn Fault) -> Self {
+        // On this side of the API the particulars of an internal fault are for the person who runs it.
+        Self::Problem(Report { detail: fault.to_string(), ..Report::of(fault) }, String::new())
+    }
+
+    /// A local file that cannot be used.
+    pub(super) fn file(action: &str, path: impl Display, source: io::Error) -> Self {
+        let (kind, code, advice) = match source.kind() {
+            io::ErrorKind::AlreadyExists => {
+                (Kind::Conflict, "file-exists", "choose another name, or move the file away: nothing is overwritten")
+            }
+            io::ErrorKind::NotFound => (Kind::NotFound, "file-missing", "check the path"),
+            _ => (Kind::Unavailable, "file-unusable", "check free space and rights"),
+        };
+        let detail = match source.kind() {
+            io::ErrorKind::AlreadyExists => format!("{path} exists already"),
+            _ => format!("{action} {path} failed: {source}"),
+        };
+        Self::usage_like(kind, code, detail, advice)
+    }
+
+    /// Arguments that do not fit together.
+    pub(super) fn invalid(detail: impl Into<String>, advice: &str) -> Self {
+        Self::usage_like(Kind::Invalid, "argument-invalid", detail.into(), advice)
+    }
+
+    fn usage_like(kind: Kind, code: &str, detail: String, advice: &str) -> Self {
+        let report = Report {
+            code: code.to_owned(),
+            kind,
+            title: "a file or argument cannot be used".to_owned(),
+            detail,
+            advice: advice.to_owned(),
+        };
+        Self::Problem(report, String::new())
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let request = match &error {
+            ClientError::Refused { request_id, .. } => request_id.clone(),
+            ClientError::Unreadable { .. } => String::new(),
+        };
+        Self::Problem(error.report(), request)
+    }
+}
+
+/// Tells the person what happened, and gives the exit code.
+pub(super) fn report(error: &CliError, output: Output) -> ExitCode {
+    match error {
+        CliError::Problem(report, request) => {
+            output.problem(report, request);
+            ExitCode::from(exit_code(report.kind))
+        }
+        CliError::Outcome(kind) => ExitCode::from(exit_code(*kind)),
+    }
+}

@@ -1,0 +1,214 @@
+//! `keyward key`.
+
+use super::{
+    exit::CliError,
+    files::{self, NewFile},
+    output::{Output, lines, table},
+};
+use crate::base::{
+    algorithm::{KeyAlgorithm, SignatureAlgorithm},
+    custody::{KeyPolicy, Purpose},
+};
+use crate::client::Client;
+use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
+use base64ct::{Base64, Encoding as _};
+use clap::Subcommand;
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(super) enum Key {
+    /// Make a key pair in the token
+    #[command(after_help = "Examples:
+  keyward key generate web --algorithm rsa-2048 --policy exportable
+  keyward key generate signer --algorithm ed25519 --policy token-only --purpose signing")]
+    Generate {
+        /// Unique name: letters, digits, `.`, `_`, `-`
+        label: String,
+        /// rsa-2048, rsa-3072, rsa-4096, p256, p384, p521, secp256k1 or ed25519
+        #[arg(long)]
+        algorithm: KeyAlgorithm,
+        /// token-only: never leaves. backup-only: leaves only wrapped. exportable: also by a controlled export
+        #[arg(long, default_value = "backup-only")]
+        policy: KeyPolicy,
+        /// tls, client, signing or secrets
+        #[arg(long, default_value = "tls")]
+        purpose: Purpose,
+        /// Approvals by others that an export needs [default: 0 in a rig, 1 in production]
+        #[arg(long, value_name = "N")]
+        approvals: Option<u32>,
+        /// Free text
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// Every key
+    List,
+    /// One key, with everything that is known of it
+    Show {
+        /// Label or id
+        key: String,
+    },
+    /// The public key, as PEM
+    Public {
+        /// Label or id
+        key: String,
+        /// Write it to a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// A certificate signing request, signed in the token
+    #[command(after_help = "Example:
+  keyward key csr web --subject CN=web.example,O=Example --san dns:web.example,ip:192.0.2.1 --out web.csr")]
+    Csr {
+        /// Label or id
+        key: String,
+        /// Distinguished name
+        #[arg(long)]
+        subject: String,
+        /// dns:…, ip:…, email:…, uri:…; several with commas, or the option again
+        #[arg(long, value_delimiter = ',')]
+        san: Vec<String>,
+        /// The key's default if absent
+        #[arg(long)]
+        signature_algorithm: Option<SignatureAlgorithm>,
+        /// Write it to a new file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign a file; the file is the message, which is hashed as the algorithm says
+    #[command(after_help = "Example:
+  keyward key sign web --in message --out message.sig
+  openssl dgst -sha256 -verify web.pub -signature message.sig message")]
+    Sign {
+        /// Label or id
+        key: String,
+        /// The message
+        #[arg(long = "in", value_name = "FILE")]
+        input: PathBuf,
+        /// The key's default if absent; `-fixed` gives r‖s instead of DER
+        #[arg(long)]
+        signature_algorithm: Option<SignatureAlgorithm>,
+        /// Write the signature to a new file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Destroy a key in its token; a tombstone stays, and copies are named
+    Destroy {
+        /// Label or id
+        key: String,
+    },
+}
+
+pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) -> Result<(), CliError> {
+    match key {
+        Key::Generate { label, algorithm, policy, purpose, approvals, comment } => {
+            let request =
+                GenerateRequest { label, algorithm, policy: Some(policy), purpose: Some(purpose), approvals, comment };
+            output.answer(&client.generate_key(&request).await?, show);
+            Ok(())
+        }
+        Key::List => list(client, output).await,
+        Key::Show { key } => {
+            output.answer(&client.key(&key).await?, show);
+            Ok(())
+        }
+        Key::Public { key, out } => public(client, &key, out, output).await,
+        Key::Csr { key, subject, san, signature_algorithm, out } => {
+            let file = NewFile::create_public(&out)?;
+            let answer = client.csr(&key, &CsrRequest { subject, san, signature_algorithm }).await?;
+            file.finish(answer.pem.as_bytes())?;
+            output.answer(&answer, |_| println!("{}", out.display()));
+            Ok(())
+        }
+        Key::Sign { key, input, signature_algorithm, out } => {
+            sign(client, (&key, signature_algorithm), (input, out), output).await
+        }
+        Key::Destroy { key } => destroy(client, &key, yes, output).await,
+    }
+}
+
+async fn list(client: &Client, output: Output) -> Result<(), CliError> {
+    let mut all = client.keys(None).await?;
+    while let Some(next) = all.next.take() {
+        let Page { items, next } = client.keys(Some(&next)).await?;
+        all.items.extend(items);
+        all.next = next;
+    }
+    output.answer(&all, |all| {
+        let row = |key: &KeyView| {
+            [
+                key.label.to_string(),
+                key.algorithm.to_string(),
+                key.policy.to_string(),
+                key.enforcement.to_string(),
+                key.purpose.to_string(),
+                key.state.to_string(),
+                key.presence.to_string(),
+                key.certificates.len().to_string(),
+            ]
+        };
+        let head = ["LABEL", "ALGORITHM", "POLICY", "ENFORCED BY", "PURPOSE", "STATE", "PRESENCE", "CERTS"];
+        table(head, all.items.iter().map(row));
+    });
+    Ok(())
+}
+
+async fn public(client: &Client, key: &str, out: Option<PathBuf>, output: Output) -> Result<(), CliError> {
+    let answer = client.public_key(key).await?;
+    if let Some(out) = &out {
+        NewFile::create_public(out)?.finish(answer.pem.as_bytes())?;
+    }
+    output.answer(&answer, |answer| match &out {
+        Some(out) => println!("{}", out.display()),
+        None => print!("{}", answer.pem),
+    });
+    Ok(())
+}
+
+async fn sign(
+    client: &Client,
+    (key, algorithm): (&str, Option<SignatureAlgorithm>),
+    (input, out): (PathBuf, PathBuf),
+    output: Output,
+) -> Result<(), CliError> {
+    let messages = vec![Base64::encode_string(&files::read(&input)?)];
+    let file = NewFile::create_public(&out)?;
+    let answer = client.sign(key, &SignRequest { algorithm, digests: Vec::new(), messages }).await?;
+    let signature = answer.signatures.first().map_or("", String::as_str);
+    let signature = Base64::decode_vec(signature).map_err(|error| {
+        CliError::invalid(format!("the answer is not base64: {error}"), "client and server must be the same version")
+    })?;
+    file.finish(&signature)?;
+    output.answer(&answer, |answer| println!("{}  ({})", out.display(), answer.algorithm));
+    Ok(())
+}
+
+async fn destroy(client: &Client, key: &str, yes: bool, output: Output) -> Result<(), CliError> {
+    let view = client.key(key).await?;
+    files::confirm(&format!("Destroy {} ({}, {})", view.label, view.algorithm, view.id), yes)?;
+    let answer = client.destroy_key(key).await?;
+    output.answer(&answer, |answer| {
+        println!("{} destroyed, {} objects", answer.label, answer.objects);
+        for copy in &answer.copies {
+            println!("a copy is still in {} {} of {}", copy.kind, copy.holder, copy.made_at);
+        }
+    });
+    Ok(())
+}
+
+fn show(key: &KeyView) {
+    lines([
+        ("label", key.label.to_string()),
+        ("id", key.id.to_string()),
+        ("algorithm", key.algorithm.to_string()),
+        ("policy", format!("{}, enforced by {}", key.policy, key.enforcement)),
+        ("purpose", key.purpose.to_string()),
+        ("approvals", key.approvals.to_string()),
+        ("origin", key.origin.to_string()),
+        ("state", format!("{}, {}", key.state, key.presence)),
+        ("token", key.token.clone()),
+        ("certificates", key.certificates.join("\n")),
+        ("comment", key.comment.clone()),
+        ("created", key.created_at.to_string()),
+    ]);
+    print!("{}", key.public_key_pem);
+}

@@ -1,0 +1,159 @@
+//! The command line: a client of the API, with tables and progress for people and JSON for programs.
+//!
+//! With `-o json` one JSON document goes to standard output and nothing else; messages, progress and
+//! prompts go to standard error. Secrets come from files or a prompt, never from arguments.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
+
+mod audit;
+mod backups;
+mod ceremonies;
+mod certificates;
+mod doctor;
+mod exit;
+mod exports;
+mod files;
+mod init;
+mod keys;
+mod output;
+mod status;
+
+use crate::app::{errors_page, settings::Environment, start, worker};
+use clap::{Parser, Subcommand};
+use exit::CliError;
+use output::Output;
+use std::{path::PathBuf, process::ExitCode};
+
+/// A key store for security teams: private keys are made and kept in a PKCS#11 token.
+#[derive(Parser)]
+#[command(name = "keyward", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[arg(long, global = true, value_name = "DIR", help = DIR_HELP)]
+    dir: Option<PathBuf>,
+    /// `json` prints one JSON document on standard output and nothing else there
+    #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table)]
+    output: output::Format,
+    /// No messages and no progress on standard error; errors stay
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Answer yes to questions
+    #[arg(long, global = true)]
+    yes: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make an instance: token, KEKs, CA, audit key
+    Init(init::Init),
+    /// What lies where, and whether inventory and token agree
+    Status,
+    /// What the token can do, tried out, and what that means
+    Doctor,
+    /// Keys in the token
+    #[command(subcommand)]
+    Key(keys::Key),
+    /// Certificates of keys
+    #[command(subcommand)]
+    Cert(certificates::Cert),
+    /// Controlled release of an exportable key into an encrypted file
+    #[command(subcommand)]
+    Export(exports::Export),
+    /// Wrapped copies, and the proof that they come back
+    #[command(subcommand)]
+    Backup(backups::Backup),
+    /// The ceremony secret and its shares
+    #[command(subcommand)]
+    Ceremony(ceremonies::Ceremony),
+    /// Key-encryption keys
+    #[command(subcommand)]
+    Kek(ceremonies::Kek),
+    /// Who did what, in logs that show tampering
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Print every problem code with its advice, as Markdown
+    #[command(hide = true)]
+    Errors,
+    /// The child process that holds a token
+    #[command(hide = true)]
+    TokenWorker,
+}
+
+/// Parses the arguments, runs the command, and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if matches!(arguments.command, Command::TokenWorker) {
+        return if worker::serve().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let environment = Environment::read();
+    environment.log_to_stderr();
+    let output = Output::new(arguments.output, arguments.quiet);
+    match run(arguments, &environment, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error, output),
+    }
+}
+
+fn run(arguments: Arguments, environment: &Environment, output: Output) -> Result<(), CliError> {
+    let directory = arguments.dir.unwrap_or_else(|| environment.instance_directory());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::file("starting", "the runtime", source))?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Init(init) => init::run(init, directory, output).await,
+            Command::Backup(backups::Backup::Verify { file }) => backups::verify(&file, output),
+            Command::Audit(audit::Audit::Verify { file: Some(file), cert: Some(cert), against }) => {
+                audit::verify_file(&file, &cert, &against, output)
+            }
+            Command::Errors => {
+                print!("{}", errors_page::page());
+                Ok(())
+            }
+            command => {
+                let running = start::open(&directory).await.map_err(CliError::app)?;
+                let ended = with_instance(command, &running, (&directory, arguments.yes), output).await;
+                running.close().await;
+                ended
+            }
+        }
+    })
+}
+
+async fn with_instance(
+    command: Command,
+    running: &start::Running,
+    (directory, yes): (&std::path::Path, bool),
+    output: Output,
+) -> Result<(), CliError> {
+    let client = running.client();
+    match command {
+        Command::Audit(audit) => audit::run(audit, client, output).await,
+        Command::Backup(backup) => backups::run(backup, client, output).await,
+        Command::Cert(cert) => certificates::run(cert, client, output).await,
+        Command::Ceremony(ceremony) => ceremonies::run(ceremony, client, output).await,
+        Command::Doctor => doctor::run(client, output).await,
+        Command::Export(export) => exports::run(export, client, output).await,
+        Command::Kek(kek) => ceremonies::run_kek(&kek, client, output).await,
+        Command::Key(key) => keys::run(key, client, yes, output).await,
+        Command::Status => status::run(client, directory, output).await,
+        // Handled before an instance is opened.
+        Command::Errors | Command::Init(_) | Command::TokenWorker => Ok(()),
+    }
+}
+
+const DIR_HELP: &str =
+    "Instance directory [default: $KEYWARD_DIR, /var/lib/keyward for root, else $XDG_STATE_HOME/keyward]";
+const EXAMPLES: &str = "\
+Examples:
+  keyward init --dir rig                                  a rig with its own SoftHSM token
+  keyward --dir rig key generate web --algorithm p256
+  keyward --dir rig key csr web --subject CN=web.example --san dns:web.example --out web.csr
+  keyward --dir rig backup run && keyward --dir rig backup drill latest
+
+Exit codes: 0 done, 1 internal, 2 usage, 3 invalid, 4 denied, 5 not found, 6 conflict, 7 locked,
+8 token absent, 9 unsupported, 10 unavailable. docs/errors.md lists every problem code.";

@@ -1,0 +1,117 @@
+//! What goes to standard output and standard error: tables, JSON, messages, progress, problems.
+
+use crate::base::fault::Report;
+use crate::commands::api::ProgressView;
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One JSON document.
+    Json,
+    /// For people.
+    Table,
+}
+
+/// Where answers and messages go.
+#[derive(Clone, Copy)]
+pub(super) struct Output {
+    format: Format,
+    quiet: bool,
+}
+
+impl Output {
+    pub(super) const fn new(format: Format, quiet: bool) -> Self {
+        Self { format, quiet }
+    }
+
+    /// Prints an answer: as JSON, or by the given words.
+    pub(super) fn answer<T: Serialize>(self, answer: &T, words: impl FnOnce(&T)) {
+        match self.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(answer).unwrap_or_default();
+                // A reader that closed the pipe has what it wanted.
+                let _ = writeln!(io::stdout(), "{text}");
+            }
+            Format::Table => words(answer),
+        }
+    }
+
+    /// A message for people, beside the answer.
+    pub(super) fn say(self, message: &str) {
+        if !self.quiet {
+            eprintln!("{message}");
+        }
+    }
+
+    /// A problem: what happened, and what to do.
+    pub(super) fn problem(self, report: &Report, request: &str) {
+        if self.format == Format::Json {
+            let problem = json!({
+                "code": report.code, "kind": report.kind, "title": report.title, "detail": report.detail,
+                "advice": report.advice, "request_id": request,
+            });
+            let _ = writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&problem).unwrap_or_default());
+            return;
+        }
+        eprintln!("error: {}", report.detail);
+        eprintln!("       {}", report.advice);
+        let request = if request.is_empty() { String::new() } else { format!(", request {request}") };
+        eprintln!("       ({}{request})", report.code);
+    }
+
+    /// A bar for work that takes longer than a second, on a terminal only.
+    pub(super) fn progress(self, what: &str) -> Progress {
+        let bar = (!self.quiet && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} keys, {elapsed} ({eta} left)");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.set_message(what.to_owned());
+            bar
+        });
+        Progress(bar)
+    }
+}
+
+/// A progress bar, or none.
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    pub(super) fn show(&self, progress: ProgressView) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Prints a table that fits the terminal.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    for row in rows {
+        table.add_row(row);
+    }
+    println!("{}", table.trim_fmt());
+}
+
+/// Prints names and values, one a line.
+pub(super) fn lines<const N: usize>(lines: [(&str, String); N]) {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in lines {
+        println!("{name:width$}  {value}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a call did not succeed.
+
+use crate::base::fault::{Kind, Report};
+use serde::Deserialize;
+
+/// Why a call did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The API answered with a problem.
+    #[error("{}", problem.detail)]
+    Refused {
+        /// The problem.
+        problem: Report,
+        /// The request, as in the logs; empty for the problem of a command.
+        request_id: String,
+    },
+    /// The answer is not what was expected.
+    #[error("the answer cannot be read: {cause}")]
+    Unreadable {
+        /// What the parser met.
+        cause: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(flatten)]
+    problem: Report,
+    request_id: String,
+}
+
+impl ClientError {
+    pub(super) fn unreadable(cause: impl std::fmt::Display) -> Self {
+        Self::Unreadable { cause: cause.to_string() }
+    }
+
+    /// The problem document that a refusal is.
+    pub(super) fn refusal(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Document>(body) {
+            Ok(document) => Self::Refused { problem: document.problem, request_id: document.request_id },
+            Err(error) => Self::unreadable(error),
+        }
+    }
+
+    /// The problem in words.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match self {
+            Self::Refused { problem, .. } => problem.clone(),
+            Self::Unreadable { cause } => Report {
+                code: "answer-unreadable".to_owned(),
+                kind: Kind::Internal,
+                title: "the answer cannot be read".to_owned(),
+                detail: format!("the answer cannot be read: {cause}"),
+                advice: "client and server must be the same version of keyward".to_owned(),
+            },
+        }
+    }
+}

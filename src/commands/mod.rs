@@ -1,0 +1,142 @@
+//! Commands: long work as a recorded unit with progress and result, whoever asked for it.
+//!
+//! Invariants: a command has a row before it begins; it ends once, with a result or a problem; one that
+//! was running when keyward ended is failed at the next start, never running for ever.
+
+pub mod api;
+mod db;
+pub mod error;
+
+pub use error::CommandError;
+
+use crate::base::{
+    fault::{Fault, Report},
+    ids::CommandId,
+    principal::Caller,
+    time::Clock,
+};
+use crate::db::Database;
+use api::{CommandState, CommandView, ProgressView};
+use serde::Serialize;
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// The commands of this instance; cheap to clone.
+#[derive(Clone)]
+pub struct Commands {
+    db: Database,
+    clock: Arc<dyn Clock>,
+    live: Arc<Mutex<HashMap<CommandId, watch::Receiver<Live>>>>,
+}
+
+/// How far a running command is; given to the work, which moves it on.
+#[derive(Clone, Debug)]
+pub struct Progress(watch::Sender<Live>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Live {
+    progress: ProgressView,
+    ended: bool,
+}
+
+impl Progress {
+    /// Progress that nobody looks at.
+    #[must_use]
+    pub fn unseen() -> Self {
+        Self(watch::Sender::new(Live::default()))
+    }
+
+    /// Says how much there is to do, in keys.
+    pub fn expect(&self, total: usize) {
+        self.0.send_modify(|live| live.progress.total = total);
+    }
+
+    /// One more is done.
+    pub fn advance(&self) {
+        self.0.send_modify(|live| live.progress.done += 1);
+    }
+}
+
+impl Commands {
+    /// The commands in this database; one that was left running by an earlier process is failed.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn open(db: Database, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
+        let report = Report::of(&CommandError::Interrupted);
+        db::fail_running(&db, &report, clock.now()).await?;
+        Ok(Self { db, clock, live: Arc::default() })
+    }
+
+    /// Records a command and begins its work in the background.
+    ///
+    /// # Errors
+    /// The row cannot be written: then nothing was begun.
+    pub async fn start<T, E, F>(
+        &self,
+        caller: &Caller,
+        kind: &'static str,
+        work: impl FnOnce(Progress) -> F,
+    ) -> Result<CommandView, CommandError>
+    where
+        T: Serialize + Send,
+        E: Fault,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let id = CommandId::new();
+        let view = CommandView::new(id, kind, self.clock.now());
+        db::insert(&self.db, &view, &caller.principal.id).await?;
+        let (sender, receiver) = watch::channel(Live::default());
+        self.live().insert(id, receiver);
+        let work = work(Progress(sender.clone()));
+        let this = self.clone();
+        tokio::spawn(async move {
+            let outcome = work.await;
+            this.end(id, outcome).await;
+            sender.send_modify(|live| live.ended = true);
+            this.live().remove(&id);
+        });
+        Ok(view)
+    }
+
+    /// The command as it is, at once if it has moved on from `seen` or ended, else when it does or `wait` is over.
+    ///
+    /// # Errors
+    /// There is no such command.
+    pub async fn show(&self, id: CommandId, seen: usize, wait: Duration) -> Result<CommandView, CommandError> {
+        let live = self.live().get(&id).cloned();
+        let mut progress = None;
+        if let Some(mut live) = live {
+            let moved_on = live.wait_for(|live| live.ended || live.progress.done > seen);
+            // Over time, and over when the sender is gone: both mean to answer with what there is.
+            let _ = tokio::time::timeout(wait, moved_on).await;
+            progress = Some(live.borrow().progress);
+        }
+        let mut view = db::find(&self.db, id).await?.ok_or(CommandError::Unknown { id })?;
+        view.progress = progress.unwrap_or_default();
+        Ok(view)
+    }
+
+    async fn end<T: Serialize, E: Fault>(&self, id: CommandId, outcome: Result<T, E>) {
+        let (state, result, problem) = match outcome {
+            Ok(result) => (CommandState::Done, serde_json::to_string(&result).ok(), None),
+            Err(error) => {
+                tracing::warn!(command.id = %id, error = %error, "the command failed");
+                (CommandState::Failed, None, serde_json::to_string(&Report::of(&error)).ok())
+            }
+        };
+        let ended = db::end(&self.db, id, state, result, problem, self.clock.now()).await;
+        if let Err(error) = ended {
+            tracing::error!(command.id = %id, error = %error, "the end of the command could not be recorded");
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<CommandId, watch::Receiver<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,106 @@
+//! Requests and answers about exports.
+
+use crate::base::{
+    algorithm::named,
+    ids::{ExportId, KeyId, KeyLabel},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use zeroize::Zeroizing;
+
+named! {
+    /// The format of the file.
+    ExportFormat, "export format" {
+        /// PKCS#12 (RFC 7292): key and chain.
+        Pkcs12 = "pkcs12",
+        /// PEM: encrypted PKCS#8, then the chain.
+        Pem = "pem",
+    }
+}
+
+named! {
+    /// Which readers a PKCS#12 file is made for.
+    ExportProfile, "export profile" {
+        /// AES-256, SHA-256: OpenSSL 3, Java from 8u301, NSS, GnuTLS, Windows from Server 2019.
+        Modern = "modern",
+        /// 3DES, SHA-1: also older Java, Windows Server 2016, iOS 17, macOS 14.
+        Compat = "compat",
+    }
+}
+
+/// `POST exports`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// Label or id.
+    pub key: String,
+    /// The format of the file.
+    pub format: ExportFormat,
+    /// `modern` if absent; PKCS#12 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ExportProfile>,
+    /// Name of the entry inside; the label if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Encrypts the file; never stored.
+    pub passphrase: Zeroizing<String>,
+    /// Why, for the record.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl fmt::Debug for ExportRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportRequest").field("key", &self.key).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// An export, as the header `Keyward-Export` has it beside the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportView {
+    /// Its id.
+    pub id: ExportId,
+    /// What left.
+    pub key: ExportedKey,
+    /// As what.
+    pub format: ExportFormat,
+    /// For which readers; null for PEM.
+    pub profile: Option<ExportProfile>,
+    /// Name of the entry inside.
+    pub alias: String,
+    /// Lower-case hex SHA-256 of the file.
+    pub sha256: String,
+    /// Its size.
+    pub size_bytes: usize,
+    /// Ids (SHA-256) of the certificates in the file, leaf first.
+    pub certificates: Vec<String>,
+    /// Nobody else agreed to it.
+    pub self_approved: bool,
+    /// Who agreed.
+    pub approvals: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// The record of it.
+    pub audit: AuditPosition,
+}
+
+/// The key that left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Its label.
+    pub label: KeyLabel,
+}
+
+/// A place in an audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditPosition {
+    /// `management`.
+    pub log: String,
+    /// Sequence number of the result.
+    pub seq: u64,
+}

@@ -1,0 +1,36 @@
+//! Answers that belong to no noun: problems and the instance.
+
+use crate::base::{custody::Posture, fault::Kind, ids::InstanceId};
+use serde::{Deserialize, Serialize};
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemView {
+    /// A URI that names the situation.
+    pub r#type: String,
+    /// The situation in a few words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The particulars.
+    pub detail: String,
+    /// Stable code.
+    pub code: String,
+    /// Decides the exit code of the command line.
+    pub kind: Kind,
+    /// What to do next.
+    pub advice: String,
+    /// The request, as in the logs.
+    pub request_id: String,
+}
+
+/// `GET instance`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// Its id.
+    pub id: InstanceId,
+    /// How strict it is.
+    pub posture: Posture,
+    /// SHA-256 of the certificate of its CA: the root fingerprint.
+    pub root_sha256: String,
+}

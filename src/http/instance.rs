@@ -1,0 +1,13 @@
+//! `/instance`.
+
+use super::{Services, api::InstanceView, problem::Failure};
+use crate::certificates::authority;
+use axum::{Json, extract::State};
+
+pub(super) async fn show(State(services): State<Services>) -> Result<Json<InstanceView>, Failure> {
+    Ok(Json(InstanceView {
+        id: *services.backups.instance.read().await,
+        posture: services.keys.posture,
+        root_sha256: authority::root(&services.keys).await?.fingerprint(),
+    }))
+}

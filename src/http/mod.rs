@@ -1,0 +1,44 @@
+//! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
+//!
+//! [`router`] is given the nouns and nothing else. A request arrives with its [`Caller`] already known
+//! (as a request extension); without one it is turned away. Nothing in here touches database or token.
+
+pub mod api;
+mod audit;
+mod backups;
+mod body;
+mod ceremonies;
+mod certificates;
+mod commands;
+pub mod error;
+mod exports;
+mod instance;
+mod keys;
+mod problem;
+mod routes;
+mod token;
+
+pub use error::HttpError;
+pub use routes::router;
+
+use crate::audit::Audit;
+use crate::backup::Backups;
+use crate::commands::Commands;
+use crate::keys::Keys;
+
+/// What the routes lead to; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Archives.
+    pub backups: Backups,
+    /// Long work.
+    pub commands: Commands,
+    /// Inventory and token.
+    pub keys: Keys,
+}
+
+impl Services {
+    fn audit(&self) -> &Audit {
+        &self.keys.audit
+    }
+}

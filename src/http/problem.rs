@@ -1,0 +1,100 @@
+//! Faults become problem documents (RFC 9457); the only map from kinds to statuses.
+
+use super::{HttpError, Services, api::ProblemView};
+use crate::audit::{ObjectRef, Outcome, Verdict};
+use crate::base::{
+    fault::{Fault, Kind, Report},
+    principal::Caller,
+};
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// A fault on its way out of a handler.
+pub(super) struct Failure(Report);
+
+impl<E: Fault> From<E> for Failure {
+    fn from(fault: E) -> Self {
+        let report = Report::of(&fault);
+        if report.kind == Kind::Internal {
+            tracing::error!(code = report.code, error = %fault, "an internal fault");
+        }
+        Self(report)
+    }
+}
+
+impl IntoResponse for Failure {
+    /// The report travels as an extension; [`respond`] writes it, since it knows the request.
+    fn into_response(self) -> Response {
+        let mut response = status(self.0.kind).into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}
+
+/// What there is where no route is.
+pub(super) async fn not_found(method: Method, uri: Uri) -> Failure {
+    HttpError::Unrouted { method: method.to_string(), path: uri.path().to_owned() }.into()
+}
+
+/// Around every request: no caller, no answer; a fault becomes a problem document, and a refusal of an
+/// identified caller becomes an audit record.
+pub(super) async fn respond(State(services): State<Services>, request: Request, next: Next) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return document(Report::of(&HttpError::Unidentified), String::new());
+    };
+    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let Some(report) = response.extensions().get::<Report>().cloned() else { return response };
+    if !caller.is_recorded() {
+        record_refusal(&services, &caller, &report, (&method, &path)).await;
+    }
+    document(report, caller.request.to_string())
+}
+
+async fn record_refusal(services: &Services, caller: &Caller, report: &Report, (method, path): (&str, &str)) {
+    let outcome = if report.kind == Kind::Denied { Outcome::Denied } else { Outcome::Failed };
+    let object = ObjectRef::new("request", path, "");
+    let verdict = Verdict::new(outcome, &report.code, json!({ "method": method }));
+    if let Err(error) = services.audit().event(caller, "request.refuse", &object, verdict).await {
+        tracing::error!(request.id = %caller.request, error = %error, "a refusal could not be recorded");
+    }
+}
+
+fn document(report: Report, request_id: String) -> Response {
+    let status = status(report.kind);
+    let problem = ProblemView {
+        r#type: format!("https://keyward.invalid/problems/{}", report.code),
+        title: report.title,
+        status: status.as_u16(),
+        detail: report.detail,
+        code: report.code,
+        kind: report.kind,
+        advice: report.advice,
+        request_id,
+    };
+    let mut response = (status, Json(problem)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if report.kind == Kind::Unavailable {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Denied => StatusCode::FORBIDDEN,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Locked => StatusCode::LOCKED,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::TokenAbsent | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+    }
+}

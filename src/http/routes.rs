@@ -1,0 +1,56 @@
+//! Every route on one screen.
+
+use super::{
+    Services, audit, backups, ceremonies, certificates, commands, exports, instance, keys,
+    problem::{not_found, respond},
+    token,
+};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+
+/// The router of the agent API. Requests need a `Caller` extension.
+pub fn router(services: Services) -> Router {
+    let api = Router::new()
+        .route("/audit/checkpoint", post(audit::checkpoint))
+        .route("/audit/export", get(audit::export))
+        .route("/audit/records", get(audit::records))
+        .route("/audit/verify", post(audit::verify))
+        .route("/backups", get(backups::list).post(backups::run))
+        .route("/backups/{sequence}", get(backups::show))
+        .route("/backups/{sequence}/archive", get(backups::archive))
+        .route("/backups/{sequence}/verify", post(backups::verify))
+        .route("/ceremonies/recoveries", post(ceremonies::put_together))
+        .route("/ceremonies/recoveries/{recovery}/keks", post(ceremonies::import))
+        .route("/certificates", get(certificates::list))
+        .route("/certificates/{id}", get(certificates::show))
+        .route("/commands/{id}", get(commands::show))
+        .route("/coverage", get(backups::coverage))
+        .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
+        .route("/exports", get(exports::list).post(exports::create))
+        .route("/exports/{id}", get(exports::show))
+        .route("/instance", get(instance::show))
+        .route("/keks", get(ceremonies::keks))
+        .route("/keys", get(keys::list).post(keys::generate))
+        .route("/keys/{key}", get(keys::show).delete(keys::destroy))
+        .route("/keys/{key}/certificates", post(certificates::add))
+        .route("/keys/{key}/csr", post(keys::csr))
+        .route("/keys/{key}/public", get(keys::public))
+        .route("/keys/{key}/self-signed", post(certificates::self_sign))
+        .route("/keys/{key}/sign", post(keys::sign))
+        .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
+        .route("/token", get(token::show))
+        .route("/token/probe", post(token::probe))
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(services.clone(), respond));
+    Router::new().nest("/api/v1", api).with_state(services)
+}
+
+/// Bytes a request may have: 64 messages of some length.
+const BODY_BYTES: usize = 4 << 20;
+/// Bytes an archive may have: some 200,000 keys.
+const ARCHIVE_BYTES: usize = 256 << 20;

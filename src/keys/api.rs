@@ -1,0 +1,177 @@
+//! Requests and answers about keys, as the API has them.
+
+use crate::base::{
+    algorithm::{KeyAlgorithm, SignatureAlgorithm},
+    custody::{Enforcement, KekPurpose, KeyPolicy, KeyState, Origin, Presence, Purpose},
+    ids::{KekId, KeyId, KeyLabel},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// A list, and where its next page begins.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Give it as `after` to have the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// Entries a page, 1 to 1,000; 100 if absent.
+    pub limit: Option<u32>,
+}
+
+/// `POST keys`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateRequest {
+    /// Unique name. Text here, so that a bad one is refused with its own code.
+    pub label: String,
+    /// Type and size.
+    pub algorithm: KeyAlgorithm,
+    /// `backup-only` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<KeyPolicy>,
+    /// `tls` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
+    /// Approvals that an export needs; 0 in a rig, 1 in production if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u32>,
+    /// Free text, at most 1,024 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Id, also CKA_ID.
+    pub id: KeyId,
+    /// Unique name.
+    pub label: KeyLabel,
+    /// Type and size.
+    pub algorithm: KeyAlgorithm,
+    /// What may leave.
+    pub policy: KeyPolicy,
+    /// Who sees to that.
+    pub enforcement: Enforcement,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Approvals that an export needs.
+    pub approvals: u32,
+    /// Where it came from.
+    pub origin: Origin,
+    /// SP 800-57 state.
+    pub state: KeyState,
+    /// When the token was last seen.
+    pub presence: Presence,
+    /// Label of its token.
+    pub token: String,
+    /// PEM SubjectPublicKeyInfo.
+    pub public_key_pem: String,
+    /// Ids (SHA-256) of its certificates, newest first.
+    pub certificates: Vec<String>,
+    /// Free text.
+    pub comment: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// `POST keys/{key}/csr`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsrRequest {
+    /// `CN=web.example,O=Example`.
+    pub subject: String,
+    /// `dns:…`, `ip:…`, `email:…`, `uri:…`.
+    #[serde(default)]
+    pub san: Vec<String>,
+    /// The key's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_algorithm: Option<SignatureAlgorithm>,
+}
+
+/// A PEM text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PemAnswer {
+    /// The text.
+    pub pem: String,
+}
+
+/// `POST keys/{key}/sign`: 1 to 64 digests or messages, not both.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignRequest {
+    /// The key's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<SignatureAlgorithm>,
+    /// Base64 digests, of the length that the algorithm asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<String>,
+    /// Base64 messages, which keyward hashes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<String>,
+}
+
+/// Signatures, in the order of the request.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SignAnswer {
+    /// The key.
+    pub key: KeyId,
+    /// The scheme.
+    pub algorithm: SignatureAlgorithm,
+    /// Base64.
+    pub signatures: Vec<String>,
+}
+
+/// What `key destroy` did.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DestroyAnswer {
+    /// The key that was.
+    pub id: KeyId,
+    /// Its name; free again.
+    pub label: KeyLabel,
+    /// When.
+    pub destroyed_at: Timestamp,
+    /// Objects that went from the token.
+    pub objects: usize,
+    /// Where copies still are.
+    pub copies: Vec<CopyView>,
+}
+
+/// Where a copy of a key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyView {
+    /// `backup` or `export`.
+    pub kind: String,
+    /// Name of the archive, or id of the export.
+    pub holder: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+/// A KEK.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KekView {
+    /// Id, also CKA_ID and CMS KEKIdentifier.
+    pub id: KekId,
+    /// What it wraps.
+    pub purpose: KekPurpose,
+    /// Six hex digits.
+    pub kcv: String,
+    /// Whether the token has it as TRUSTED.
+    pub trusted: bool,
+    /// Made by `init` of a rig, not by a ceremony.
+    pub provisional: bool,
+    /// Whether new copies are wrapped under it.
+    pub current: bool,
+    /// When it came into this token.
+    pub created_at: Timestamp,
+}

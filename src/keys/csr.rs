@@ -1,0 +1,37 @@
+//! `key csr`: a PKCS#10 request (RFC 2986) signed by the key in the token.
+
+use super::{KeyError, Keys, api::CsrRequest, list, sign::check_use, signer::TokenSigner};
+use crate::access::require;
+use crate::audit::Verdict;
+use crate::base::{
+    ids::KeySelector,
+    principal::{Caller, Role},
+};
+use crate::pki::{
+    name::{Subject, SubjectAltName},
+    request,
+};
+use serde_json::json;
+
+/// Builds a CSR; answers PEM.
+///
+/// # Errors
+/// A name does not parse, or the key may not sign.
+pub async fn build(
+    keys: &Keys,
+    caller: &Caller,
+    selector: &KeySelector,
+    request: &CsrRequest,
+) -> Result<String, KeyError> {
+    require(caller, &[Role::Operator])?;
+    let key = list::find(keys, selector).await?;
+    let algorithm = request.signature_algorithm.unwrap_or_else(|| key.algorithm.default_signature());
+    check_use(&key, algorithm)?;
+    let subject: Subject = request.subject.parse()?;
+    let names = request.san.iter().map(|name| name.parse()).collect::<Result<Vec<SubjectAltName>, _>>()?;
+    let signer = TokenSigner::new(&keys.token, &key, algorithm)?;
+    let pem = request::build_for(key.purpose, &subject, &names, &signer).await?;
+    let detail = json!({ "subject": request.subject, "san": request.san, "algorithm": algorithm });
+    keys.audit.event(caller, "key.csr", &key.object(), Verdict::ok(detail)).await?;
+    Ok(pem)
+}

@@ -1,0 +1,61 @@
+//! `key destroy`: the key's objects leave the token, a tombstone stays.
+
+use super::{KeyError, KeyRecord, Keys, api::DestroyAnswer, db, list};
+use crate::access::require;
+use crate::audit::{Intent, Verdict};
+use crate::base::{
+    ids::KeySelector,
+    principal::{Caller, Role},
+    time::Timestamp,
+};
+use crate::db::commit;
+use crate::token::TokenError;
+use serde_json::json;
+
+/// Destroys a key; the answer names the copies that are still somewhere.
+///
+/// # Errors
+/// The key is unknown or keyward's own, or the token refuses: then it is still whole. After a lost
+/// worker the destruction is finished at the next start, since its intent is durable.
+pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Result<DestroyAnswer, KeyError> {
+    require(caller, &[Role::Operator])?;
+    let key = list::find(keys, selector).await?;
+    if key.purpose.is_internal() {
+        return Err(KeyError::Internal { key: key.label, purpose: key.purpose });
+    }
+    let intent = keys.audit.intent(caller, "key.destroy", &key.object(), json!({ "policy": key.policy })).await?;
+    let objects = match keys.token.destroy(key.id).await {
+        Ok(objects) => objects,
+        Err(error) => {
+            record_failure(keys, &intent, &error).await?;
+            return Err(error.into());
+        }
+    };
+    let destroyed_at = finish(keys, &intent, &key, objects).await?;
+    let copies = list::copies(keys, key.id).await?;
+    Ok(DestroyAnswer { id: key.id, label: key.label, destroyed_at, objects, copies })
+}
+
+/// Buries the row of a key whose objects are gone, with the result of its intent.
+pub(super) async fn finish(
+    keys: &Keys,
+    intent: &Intent,
+    key: &KeyRecord,
+    objects: usize,
+) -> Result<Timestamp, KeyError> {
+    let destroyed_at = keys.clock.now();
+    let mut transaction = keys.db.begin().await?;
+    db::bury(&mut transaction, key, destroyed_at).await?;
+    keys.audit.result(&mut transaction, intent, Verdict::ok(json!({ "objects": objects }))).await?;
+    commit(transaction).await?;
+    Ok(destroyed_at)
+}
+
+async fn record_failure(keys: &Keys, intent: &Intent, error: &TokenError) -> Result<(), KeyError> {
+    // Whether the objects are gone is not known: the intent stays open, and recovery looks.
+    if matches!(error, TokenError::Deadline { .. } | TokenError::WorkerLost { .. }) {
+        return Ok(());
+    }
+    keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;
+    Ok(())
+}

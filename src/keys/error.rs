@@ -1,0 +1,190 @@
+//! Why something was not done with a key.
+
+use crate::access::AccessError;
+use crate::audit::AuditError;
+use crate::base::{
+    algorithm::{KeyAlgorithm, SignatureAlgorithm},
+    custody::{KekPurpose, KeyPolicy, KeyState, Purpose},
+    fault::{Entry, Fault},
+    ids::{KeyLabel, LabelError},
+};
+use crate::db::DbError;
+use crate::pki::PkiError;
+use crate::token::TokenError;
+
+/// Why something was not done with a key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The caller may not.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The key cannot make such signatures.
+    #[error("{key} is a {algorithm} key and cannot make {signature} signatures")]
+    AlgorithmMismatch {
+        /// Its label.
+        key: KeyLabel,
+        /// What it is.
+        algorithm: KeyAlgorithm,
+        /// What was asked for.
+        signature: SignatureAlgorithm,
+    },
+    /// The record could not be made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The comment is too long.
+    #[error("the comment has {characters} characters; 1,024 are allowed")]
+    CommentTooLong {
+        /// Its length.
+        characters: usize,
+    },
+    /// The inventory cannot be read or written.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// An input of the wrong shape.
+    #[error("input {position} of the request to sign with {key}: {cause}")]
+    InputMalformed {
+        /// Its label.
+        key: KeyLabel,
+        /// Counted from 1.
+        position: usize,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Keys of keyward's own are not used by others.
+    #[error("{key} is one of keyward's own keys ({purpose}); it cannot be used for this")]
+    Internal {
+        /// Its label.
+        key: KeyLabel,
+        /// What it is for.
+        purpose: Purpose,
+    },
+    /// There is no KEK to wrap such a key.
+    #[error("there is no {purpose} KEK, so a key with this policy could never be backed up")]
+    KekMissing {
+        /// What it would be for.
+        purpose: KekPurpose,
+    },
+    /// Not a label.
+    #[error("`{label}` cannot be a label: {cause}")]
+    LabelMalformed {
+        /// What was given.
+        label: String,
+        /// Why not.
+        cause: LabelError,
+    },
+    /// The label is in use.
+    #[error("there is a key with the label {label} already")]
+    LabelTaken {
+        /// The label.
+        label: KeyLabel,
+    },
+    /// Not a page that a list can have.
+    #[error("`{given}` is not a limit from 1 to 1,000")]
+    LimitMalformed {
+        /// What was given.
+        given: u32,
+    },
+    /// A structure could not be made or read.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The key's purpose excludes this.
+    #[error("{key} is for {purpose} and does not sign")]
+    PurposeExcludes {
+        /// Its label.
+        key: KeyLabel,
+        /// What it is for.
+        purpose: Purpose,
+    },
+    /// The key's state excludes this.
+    #[error("{key} is {state} and cannot be used")]
+    StateExcludes {
+        /// Its label.
+        key: KeyLabel,
+        /// Its state.
+        state: KeyState,
+    },
+    /// The token did not do it.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token cannot hold such a key under such a policy.
+    #[error(
+        "token `{token}` cannot wrap {algorithm} keys ({cause}), so such a key can only be `token-only`, not `{policy}`"
+    )]
+    Unwrappable {
+        /// Label of the token.
+        token: String,
+        /// What was asked for.
+        algorithm: KeyAlgorithm,
+        /// What was asked for.
+        policy: KeyPolicy,
+        /// What the token answered in the probe.
+        cause: String,
+    },
+    /// The token cannot make such keys at all.
+    #[error("token `{token}` cannot make {algorithm} keys ({cause})")]
+    Unmakeable {
+        /// Label of the token.
+        token: String,
+        /// What was asked for.
+        algorithm: KeyAlgorithm,
+        /// What the token answered in the probe.
+        cause: String,
+    },
+    /// No such key.
+    #[error("there is no key `{selector}`")]
+    Unknown {
+        /// Label or id as given.
+        selector: String,
+    },
+    /// Neither digests nor messages, both, or too many.
+    #[error("a request to sign has 1 to 64 digests or 1 to 64 messages; this one has {digests} and {messages}")]
+    WrongCount {
+        /// Digests given.
+        digests: usize,
+        /// Messages given.
+        messages: usize,
+    },
+}
+
+crate::catalogue! {
+    ALGORITHM_MISMATCH = Invalid, "algorithm-mismatch", "the key cannot make such signatures", "leave the signature algorithm out to have the key's default, or choose one of its family";
+    COMMENT_TOO_LONG = Invalid, "comment-too-long", "the comment is too long", "shorten it to 1,024 characters";
+    INPUT_MALFORMED = Invalid, "sign-input-malformed", "an input to be signed has the wrong shape", "give base64; a digest must have the length of the algorithm's digest, and Ed25519 takes messages only";
+    INTERNAL = Denied, "key-internal", "the key is keyward's own", "use a key of your own; keyward's are used by keyward alone";
+    KEK_MISSING = Conflict, "kek-missing", "there is no KEK", "run a ceremony (`keyward ceremony plan`, `ceremony run`), bring the KEK back with `keyward ceremony recover`, or choose `--policy token-only`";
+    LABEL_MALFORMED = Invalid, "label-malformed", "not a label", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id";
+    LABEL_TAKEN = Conflict, "label-taken", "the label is in use", "choose another label, or look at the key with `keyward key show LABEL`";
+    LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
+    PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";
+    STATE_EXCLUDES = Denied, "state-excludes", "the key's state excludes this", "`keyward key show KEY` tells the state; only an active key signs";
+    UNKNOWN = NotFound, "key-unknown", "there is no such key", "`keyward key list` shows labels and ids; a label must be written exactly";
+    UNMAKEABLE = Unsupported, "algorithm-unsupported", "the token cannot make such keys", "`keyward doctor` lists the algorithms that this token can make";
+    UNWRAPPABLE = Unsupported, "policy-unsupported", "the token cannot wrap such keys", "add `--policy token-only` if a key without backup will do, or choose an algorithm that `keyward doctor` shows as wrappable";
+    WRONG_COUNT = Invalid, "sign-count", "nothing to sign, or too much", "give 1 to 64 digests or 1 to 64 messages a request";
+}
+
+impl Fault for KeyError {
+    fn entry(&self) -> Entry {
+        match self {
+            Self::Access(error) => error.entry(),
+            Self::AlgorithmMismatch { .. } => ALGORITHM_MISMATCH,
+            Self::Audit(error) => error.entry(),
+            Self::CommentTooLong { .. } => COMMENT_TOO_LONG,
+            Self::Database(error) => error.entry(),
+            Self::InputMalformed { .. } => INPUT_MALFORMED,
+            Self::Internal { .. } => INTERNAL,
+            Self::KekMissing { .. } => KEK_MISSING,
+            Self::LabelMalformed { .. } => LABEL_MALFORMED,
+            Self::LabelTaken { .. } => LABEL_TAKEN,
+            Self::LimitMalformed { .. } => LIMIT_MALFORMED,
+            Self::Pki(error) => error.entry(),
+            Self::PurposeExcludes { .. } => PURPOSE_EXCLUDES,
+            Self::StateExcludes { .. } => STATE_EXCLUDES,
+            Self::Token(error) => error.entry(),
+            Self::Unknown { .. } => UNKNOWN,
+            Self::Unmakeable { .. } => UNMAKEABLE,
+            Self::Unwrappable { .. } => UNWRAPPABLE,
+            Self::WrongCount { .. } => WRONG_COUNT,
+        }
+    }
+}

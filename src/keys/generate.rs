@@ -1,0 +1,199 @@
+//! `key generate`: a key pair is made in the token and stays there.
+
+use super::{
+    KeyError, KeyRecord, Keys,
+    api::GenerateRequest,
+    db, keks,
+    record::{enforcement, object},
+};
+use crate::access::require;
+use crate::audit::{Intent, Verdict};
+use crate::base::{
+    algorithm::KeyAlgorithm,
+    custody::{KeyPolicy, KeyState, Origin, Posture, Presence, Purpose},
+    ids::{KeyId, KeyLabel, KeySelector},
+    principal::{Caller, Role},
+};
+use crate::db::commit;
+use crate::pki::public_key::PublicKey;
+use crate::token::{TokenError, message::NewKey};
+use serde_json::json;
+
+/// What is to be made, checked.
+#[derive(Clone, Debug)]
+pub struct KeySpec {
+    /// Unique name.
+    pub label: KeyLabel,
+    /// Type and size.
+    pub algorithm: KeyAlgorithm,
+    /// What may leave.
+    pub policy: KeyPolicy,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Approvals that an export needs.
+    pub approvals: u32,
+    /// Free text.
+    pub comment: String,
+}
+
+impl KeySpec {
+    /// Checks a request and fills in the defaults of the posture.
+    ///
+    /// # Errors
+    /// A bad label, an internal purpose, or a long comment.
+    pub fn new(request: GenerateRequest, posture: Posture) -> Result<Self, KeyError> {
+        let label: KeyLabel =
+            request.label.parse().map_err(|cause| KeyError::LabelMalformed { label: request.label.clone(), cause })?;
+        let characters = request.comment.chars().count();
+        if characters > 1_024 {
+            return Err(KeyError::CommentTooLong { characters });
+        }
+        let purpose = request.purpose.unwrap_or(Purpose::Tls);
+        if purpose.is_internal() {
+            return Err(KeyError::Internal { key: label, purpose });
+        }
+        Ok(Self {
+            label,
+            algorithm: request.algorithm,
+            policy: request.policy.unwrap_or(KeyPolicy::BackupOnly),
+            purpose,
+            approvals: request.approvals.unwrap_or(match posture {
+                Posture::Production => 1,
+                Posture::Rig => 0,
+            }),
+            comment: request.comment,
+        })
+    }
+}
+
+/// Makes a key pair and takes it into the inventory.
+///
+/// # Errors
+/// The label is taken, the token cannot make or wrap such a key, or there is no KEK for its policy:
+/// then nothing was made. After a lost worker the pair is removed again, now or at the next start.
+pub async fn generate(keys: &Keys, caller: &Caller, request: GenerateRequest) -> Result<KeyRecord, KeyError> {
+    require(caller, &[Role::Operator])?;
+    make(keys, caller, KeySpec::new(request, keys.posture)?).await
+}
+
+/// Makes a key pair from a checked specification, also for keyward's own keys.
+///
+/// # Errors
+/// As [`generate`].
+pub async fn make(keys: &Keys, caller: &Caller, spec: KeySpec) -> Result<KeyRecord, KeyError> {
+    if db::find(&keys.db, &KeySelector::Label(spec.label.to_string())).await?.is_some() {
+        return Err(KeyError::LabelTaken { label: spec.label });
+    }
+    check_capability(keys, &spec).await?;
+    let trusted_kek = match spec.policy.kek() {
+        Some(purpose) => keks::current(keys, purpose).await?.trusted,
+        None => false,
+    };
+    let id = KeyId::new();
+    let detail = json!({ "algorithm": spec.algorithm, "policy": spec.policy, "purpose": spec.purpose });
+    let intent = keys.audit.intent(caller, "key.generate", &object(id, &spec.label), detail).await?;
+    match make_in_token(keys, id, &spec, trusted_kek).await {
+        Ok(record) => {
+            record_made(keys, &intent, &record).await?;
+            Ok(record)
+        }
+        Err(error) => {
+            settle_failure(keys, &intent, id, &error).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool) -> Result<KeyRecord, KeyError> {
+    let new_key = NewKey {
+        id,
+        label: spec.label.clone(),
+        algorithm: spec.algorithm,
+        policy: spec.policy,
+        purpose: spec.purpose,
+        trusted_kek,
+    };
+    let made = keys.token.generate(new_key).await?;
+    Ok(KeyRecord {
+        id,
+        label: spec.label.clone(),
+        algorithm: spec.algorithm,
+        policy: spec.policy,
+        enforcement: enforcement(spec.policy, &made),
+        purpose: spec.purpose,
+        approvals: spec.approvals,
+        origin: Origin::Generated,
+        state: KeyState::Active,
+        presence: Presence::Present,
+        token: keys.token.label().to_owned(),
+        public_key_pem: PublicKey::from_der(&made.public_key_der)?.to_pem()?,
+        comment: spec.comment.clone(),
+        created_at: keys.clock.now(),
+    })
+}
+
+async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord) -> Result<(), KeyError> {
+    let mut transaction = keys.db.begin().await?;
+    db::insert(&mut transaction, record).await?;
+    let detail = json!({ "enforcement": record.enforcement });
+    keys.audit.result(&mut transaction, intent, Verdict::ok(detail)).await?;
+    Ok(commit(transaction).await?)
+}
+
+/// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
+async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
+    let outcome_is_unknown =
+        matches!(error, KeyError::Token(TokenError::Deadline { .. } | TokenError::WorkerLost { .. }));
+    if outcome_is_unknown && keys.token.destroy(id).await.is_err() {
+        return Ok(());
+    }
+    keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;
+    Ok(())
+}
+
+async fn check_capability(keys: &Keys, spec: &KeySpec) -> Result<(), KeyError> {
+    let capabilities = keys.token.capabilities().await?;
+    let token = keys.token.label().to_owned();
+    let seen = capabilities.algorithm(spec.algorithm);
+    let cause = seen.and_then(|seen| seen.cause.clone()).unwrap_or_else(|| "not tried".to_owned());
+    if !seen.is_some_and(|seen| seen.sign) {
+        return Err(KeyError::Unmakeable { token, algorithm: spec.algorithm, cause });
+    }
+    if spec.policy.kek().is_some() && !seen.is_some_and(|seen| seen.wrap) {
+        return Err(KeyError::Unwrappable { token, algorithm: spec.algorithm, policy: spec.policy, cause });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(label: &str) -> GenerateRequest {
+        GenerateRequest {
+            label: label.to_owned(),
+            algorithm: KeyAlgorithm::P256,
+            policy: None,
+            purpose: None,
+            approvals: None,
+            comment: String::new(),
+        }
+    }
+
+    #[test]
+    fn defaults_follow_the_posture() {
+        let rig = KeySpec::new(request("web"), Posture::Rig).unwrap();
+        let production = KeySpec::new(request("web"), Posture::Production).unwrap();
+
+        assert_eq!((rig.policy, rig.purpose, rig.approvals), (KeyPolicy::BackupOnly, Purpose::Tls, 0));
+        assert_eq!(production.approvals, 1);
+    }
+
+    #[test]
+    fn a_caller_cannot_make_one_of_keywards_own_keys() {
+        let ca = GenerateRequest { purpose: Some(Purpose::Ca), ..request("web") };
+
+        assert!(matches!(KeySpec::new(ca, Posture::Rig), Err(KeyError::Internal { .. })));
+        assert!(matches!(KeySpec::new(request("keyward-ca"), Posture::Rig), Err(KeyError::LabelMalformed { .. })));
+    }
+}

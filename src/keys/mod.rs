@@ -1,0 +1,47 @@
+//! Keys: the inventory, and what is done with one key.
+//!
+//! Owns the rows of keys, their tombstones, the KEKs and where copies are. Use cases: [`generate`],
+//! [`list`], [`sign`], [`csr`], [`destroy`], [`recover`]; [`signer`] lends a key to `pki` and `audit`.
+//!
+//! Invariants: a row is written only after its objects are in the token, and removed only after they
+//! are gone; a destroyed key leaves a tombstone; a key's policy never changes; an intent is durable
+//! before the token is asked to change.
+
+pub mod api;
+pub mod copies;
+pub mod csr;
+pub(crate) mod db;
+pub mod destroy;
+pub mod error;
+pub mod generate;
+pub mod keks;
+pub mod list;
+pub mod record;
+pub mod recover;
+pub mod restored;
+pub mod sign;
+pub mod signer;
+
+pub use error::KeyError;
+pub use record::KeyRecord;
+
+use crate::audit::Audit;
+use crate::base::{custody::Posture, time::Clock};
+use crate::db::Database;
+use crate::token::Token;
+use std::sync::Arc;
+
+/// What the use cases of keys work on: one inventory, one token, one audit log.
+#[derive(Clone)]
+pub struct Keys {
+    /// The inventory.
+    pub db: Database,
+    /// Where everything is recorded.
+    pub audit: Audit,
+    /// Where the keys are.
+    pub token: Token,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Decides defaults.
+    pub posture: Posture,
+}

@@ -1,0 +1,112 @@
+//! `key sign`: signatures by a key in the token, recorded before they are given out.
+
+use super::{
+    KeyError, KeyRecord, Keys,
+    api::{SignAnswer, SignRequest},
+    list,
+};
+use crate::access::require;
+use crate::audit::SignatureRecord;
+use crate::base::{
+    algorithm::{DigestAlgorithm, SignatureAlgorithm},
+    custody::KeyState,
+    ids::KeySelector,
+    principal::{Caller, Role},
+};
+use base64ct::{Base64, Encoding as _};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+/// Signs 1 to 64 digests or messages.
+///
+/// # Errors
+/// The key is unknown, internal, not active, not for signing or of another family; an input has the
+/// wrong shape; the token is busy or away; or the record cannot be written, and then no signature leaves.
+pub async fn sign(
+    keys: &Keys,
+    caller: &Caller,
+    selector: &KeySelector,
+    request: SignRequest,
+) -> Result<SignAnswer, KeyError> {
+    require(caller, &[Role::Operator, Role::Signer])?;
+    let key = list::find(keys, selector).await?;
+    let algorithm = request.algorithm.unwrap_or_else(|| key.algorithm.default_signature());
+    check_use(&key, algorithm)?;
+    let inputs = inputs(&key, algorithm, &request)?;
+    let record = SignatureRecord {
+        event: "key.sign",
+        object: key.object(),
+        algorithm: algorithm.to_string(),
+        count: inputs.len(),
+        digests_sha256: hash_all(&inputs),
+    };
+    let signatures = keys.token.sign(key.id, key.public_key()?.sha256(), algorithm, inputs).await?;
+    keys.audit.signed(caller, record).await?;
+    let signatures = signatures.iter().map(|signature| Base64::encode_string(signature)).collect();
+    Ok(SignAnswer { key: key.id, algorithm, signatures })
+}
+
+/// Whether this key may make such a signature for a caller.
+///
+/// # Errors
+/// It is internal, not active, not for signing, or of another family.
+pub fn check_use(key: &KeyRecord, algorithm: SignatureAlgorithm) -> Result<(), KeyError> {
+    let label = || key.label.clone();
+    if key.purpose.is_internal() {
+        return Err(KeyError::Internal { key: label(), purpose: key.purpose });
+    }
+    if key.state != KeyState::Active {
+        return Err(KeyError::StateExcludes { key: label(), state: key.state });
+    }
+    if !key.purpose.signs() {
+        return Err(KeyError::PurposeExcludes { key: label(), purpose: key.purpose });
+    }
+    if !key.algorithm.can_sign(algorithm) {
+        return Err(KeyError::AlgorithmMismatch { key: label(), algorithm: key.algorithm, signature: algorithm });
+    }
+    Ok(())
+}
+
+fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest) -> Result<Vec<Vec<u8>>, KeyError> {
+    let (digests, messages) = (request.digests.len(), request.messages.len());
+    if (digests == 0) == (messages == 0) || digests > MOST || messages > MOST {
+        return Err(KeyError::WrongCount { digests, messages });
+    }
+    let given = if digests > 0 { &request.digests } else { &request.messages };
+    let malformed =
+        |index: usize, cause: String| KeyError::InputMalformed { key: key.label.clone(), position: index + 1, cause };
+    let mut inputs = Vec::with_capacity(given.len());
+    for (index, text) in given.iter().enumerate() {
+        let bytes = Base64::decode_vec(text).map_err(|_| malformed(index, "it is not base64".to_owned()))?;
+        inputs.push(match (algorithm.digest(), digests > 0) {
+            (Some(digest), true) if bytes.len() != digest.length_bytes() => {
+                let (has, wants) = (bytes.len(), digest.length_bytes());
+                return Err(malformed(index, format!("a {digest} digest has {wants} bytes, this one {has}")));
+            }
+            (None, true) => return Err(malformed(index, "Ed25519 signs messages, not digests".to_owned())),
+            (Some(digest), false) => hash(digest, &bytes),
+            (Some(_), true) | (None, false) => bytes,
+        });
+    }
+    Ok(inputs)
+}
+
+/// The digest of a message.
+#[must_use]
+pub fn hash(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
+    match digest {
+        DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
+        DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
+        DigestAlgorithm::Sha512 => Sha512::digest(message).to_vec(),
+    }
+}
+
+fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for input in inputs {
+        all.update(input);
+    }
+    all.finalize().into()
+}
+
+/// Digests or messages a request may have.
+const MOST: usize = 64;

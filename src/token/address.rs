@@ -1,0 +1,80 @@
+//! How a token is named: module, label and serial; as RFC 7512 URI for people. Never by slot number.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt::Write as _, path::PathBuf};
+
+/// Where to find a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenAddress {
+    /// Path of the vendor's module.
+    pub module: PathBuf,
+    /// CKA label of the token.
+    pub label: String,
+}
+
+/// What a token says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDescription {
+    /// Label, without trailing blanks.
+    pub label: String,
+    /// Manufacturer, without trailing blanks.
+    pub manufacturer: String,
+    /// Model, without trailing blanks.
+    pub model: String,
+    /// Serial number, without trailing blanks.
+    pub serial: String,
+    /// Firmware version `major.minor`.
+    pub firmware: String,
+    /// `CKF_USER_PIN_COUNT_LOW`: a wrong PIN was given since the last right one.
+    pub pin_count_low: bool,
+}
+
+impl TokenDescription {
+    /// RFC 7512 URI that names the token without module or PIN.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!(
+            "pkcs11:token={};serial={};model={};manufacturer={}",
+            percent(&self.label),
+            percent(&self.serial),
+            percent(&self.model),
+            percent(&self.manufacturer)
+        )
+    }
+}
+
+/// Percent-encodes everything outside the unreserved set (RFC 7512, section 2.3 allows more; less is never wrong).
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_escapes_what_would_end_an_attribute() {
+        let description = TokenDescription {
+            label: "a;b c".to_owned(),
+            manufacturer: "SoftHSM project".to_owned(),
+            model: "SoftHSM v2".to_owned(),
+            serial: "1234".to_owned(),
+            firmware: "2.6".to_owned(),
+            pin_count_low: false,
+        };
+
+        assert_eq!(
+            description.uri(),
+            "pkcs11:token=a%3Bb%20c;serial=1234;model=SoftHSM%20v2;manufacturer=SoftHSM%20project"
+        );
+    }
+}

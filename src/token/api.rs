@@ -1,0 +1,78 @@
+//! What the API says of a token: what it was seen to do, by trial, and how it agrees with the inventory.
+//!
+//! Capabilities are stored, and asked before an operation.
+
+use crate::base::algorithm::KeyAlgorithm;
+use serde::{Deserialize, Serialize};
+
+/// What one token can do. Mechanism lists lie; every line here was tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// One entry for each algorithm keyward knows.
+    pub algorithms: Vec<AlgorithmCapability>,
+    /// Raw number of the mechanism that made RFC 5649 bytes in a trial; 0x210A and 0x210B are both in use.
+    pub key_wrap: Option<u64>,
+    /// Whether `CKM_AES_KEY_WRAP` wrapped a 32-byte content key by RFC 3394.
+    pub content_key_wrap: bool,
+    /// Whether a key unwrapped against UNWRAP_TEMPLATE was refused.
+    pub unwrap_template: bool,
+    /// Whether an object that is not EXTRACTABLE was refused by `C_WrapKey`.
+    pub honours_extractable: bool,
+    /// Whether `C_WrapKey` refused a WRAP_WITH_TRUSTED key under an untrusted KEK.
+    pub honours_wrap_with_trusted: bool,
+}
+
+/// What the token can do with one algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlgorithmCapability {
+    /// The algorithm.
+    pub algorithm: KeyAlgorithm,
+    /// A pair was made and a signature of it verified.
+    pub sign: bool,
+    /// The private key was wrapped, opened in software, unwrapped, and signed again.
+    pub wrap: bool,
+    /// What the token answered where one of the two is false.
+    pub cause: Option<String>,
+}
+
+impl Capabilities {
+    /// What was seen for this algorithm.
+    #[must_use]
+    pub fn algorithm(&self, algorithm: KeyAlgorithm) -> Option<&AlgorithmCapability> {
+        self.algorithms.iter().find(|capability| capability.algorithm == algorithm)
+    }
+}
+
+/// `GET token`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Label.
+    pub label: String,
+    /// RFC 7512 URI, without PIN.
+    pub uri: String,
+    /// Path of the module.
+    pub module: String,
+    /// Manufacturer.
+    pub manufacturer: String,
+    /// Model.
+    pub model: String,
+    /// Serial number.
+    pub serial: String,
+    /// Firmware version.
+    pub firmware: String,
+    /// How inventory and token agree.
+    pub keys: ComparisonView,
+}
+
+/// How inventory and token agree.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ComparisonView {
+    /// Keys in both.
+    pub present: usize,
+    /// Labels of keys that are not in the token.
+    pub missing: Vec<String>,
+    /// Labels of keys whose object has another public key.
+    pub replaced: Vec<String>,
+    /// Labels of objects that are not in the inventory.
+    pub unrecorded: Vec<String>,
+}

@@ -1,0 +1,250 @@
+//! What can go wrong with a token; crosses the process border as it is.
+
+use crate::base::{
+    custody::KekPurpose,
+    fault::{Entry, Fault},
+    ids::KeyId,
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Why a token did not do what was asked. Names operation, object, mechanism and CKR code where there are any.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum TokenError {
+    /// The object at this CKA_ID has another public key than the inventory says.
+    #[error("key {key} in token `{token}` has another public key than the one recorded for it; it was not used")]
+    AnotherKey {
+        /// The key.
+        key: KeyId,
+        /// The token's label.
+        token: String,
+    },
+    /// The wrapped key does not open under this KEK: another KEK, or changed bytes.
+    #[error(
+        "the wrapped copy of key {key} does not open under the {kek} KEK ({rv}): it was made under another KEK, or it was changed"
+    )]
+    BlobUnreadable {
+        /// The key.
+        key: KeyId,
+        /// Which KEK was tried.
+        kek: KekPurpose,
+        /// What the token answered.
+        rv: String,
+    },
+    /// The queue in front of the token is full.
+    #[error("the queue of token `{token}` is full ({waiting} requests wait)")]
+    Busy {
+        /// The token's label.
+        token: String,
+        /// Requests that wait.
+        waiting: usize,
+    },
+    /// The content key of an inventory does not open under this KEK.
+    #[error(
+        "the content key of the inventory does not open under the {kek} KEK ({rv}): it was made under another KEK, or it was changed"
+    )]
+    ContentKeyUnreadable {
+        /// Which KEK was tried.
+        kek: KekPurpose,
+        /// What the token answered.
+        rv: String,
+    },
+    /// The answer did not come in time.
+    #[error("token `{token}` did not answer {operation} within {limit_ms} ms")]
+    Deadline {
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// No such KEK in the token.
+    #[error("the {purpose} KEK with id {id} is not in token `{token}`")]
+    KekMissing {
+        /// What the KEK is for.
+        purpose: String,
+        /// Its id.
+        id: String,
+        /// The token's label.
+        token: String,
+    },
+    /// The module cannot be loaded or initialised.
+    #[error("the PKCS#11 module {} cannot be used: {cause}", module.display())]
+    ModuleUnusable {
+        /// Path of the module.
+        module: PathBuf,
+        /// The loader's or the module's answer.
+        cause: String,
+    },
+    /// The token cannot do this with such a key.
+    #[error("token `{token}` cannot {operation}: {cause}")]
+    NotCapable {
+        /// The token's label.
+        token: String,
+        /// The operation and the kind of key.
+        operation: String,
+        /// The missing mechanism, or the CKR code of the trial.
+        cause: String,
+    },
+    /// The key object is not in the token.
+    #[error("key {key} is not in token `{token}`")]
+    ObjectMissing {
+        /// The key.
+        key: KeyId,
+        /// The token's label.
+        token: String,
+    },
+    /// One try is left, and it is not ours to burn.
+    #[error("token `{token}` has one try left for its PIN; it was not sent")]
+    PinFinalTry {
+        /// The token's label.
+        token: String,
+    },
+    /// The token is locked.
+    #[error("the PIN of token `{token}` is locked after wrong tries")]
+    PinLocked {
+        /// The token's label.
+        token: String,
+    },
+    /// The token refused the PIN.
+    #[error("token `{token}` refused the PIN from {source_name} ({rv}); it will not be tried again until it changes")]
+    PinRefused {
+        /// The token's label.
+        token: String,
+        /// Where the PIN came from.
+        source_name: String,
+        /// CKR code.
+        rv: String,
+    },
+    /// The PIN source gave nothing usable.
+    #[error("the PIN of token `{token}` cannot be read from {source_name}: {cause}")]
+    PinUnreadable {
+        /// The token's label.
+        token: String,
+        /// Where it should come from.
+        source_name: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The key unwrapped, but it is not the key that it should be.
+    #[error("key {key} does not prove itself: {cause}")]
+    ProofFailed {
+        /// The key.
+        key: KeyId,
+        /// What did not hold.
+        cause: String,
+    },
+    /// Child and parent do not understand each other.
+    #[error("the token worker answered out of turn: {detail}")]
+    Protocol {
+        /// What was seen.
+        detail: String,
+    },
+    /// The request was in flight at two deaths of the worker.
+    #[error("{operation} was under way at two deaths of the worker of token `{token}` and is not tried again")]
+    Quarantined {
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
+    },
+    /// The module refused.
+    #[error("token `{token}` refused {operation} on {object} ({mechanism}): {rv}")]
+    Refused {
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
+        /// What it was to act on.
+        object: String,
+        /// Mechanism, or `no mechanism`.
+        mechanism: String,
+        /// CKR code.
+        rv: String,
+    },
+    /// The token is not in any slot of the module.
+    #[error("token `{label}` is not in any slot of {} (tokens there: {})", module.display(), if seen.is_empty() { "none" } else { seen.as_str() })]
+    TokenAbsent {
+        /// Label looked for.
+        label: String,
+        /// Path of the module.
+        module: PathBuf,
+        /// Labels that are there.
+        seen: String,
+    },
+    /// An object came out weaker than its policy and was destroyed.
+    #[error("key {key} came out weaker than its policy ({attribute}) and was destroyed at once")]
+    WeakerThanPolicy {
+        /// The key.
+        key: KeyId,
+        /// The attribute that does not hold.
+        attribute: String,
+    },
+    /// The worker died while the request was with it, and the request may have changed the token.
+    #[error("the worker of token `{token}` ended while {operation} was under way")]
+    WorkerLost {
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
+    },
+    /// The worker cannot be started.
+    #[error("the worker of token `{token}` cannot be started: {cause}")]
+    WorkerUnstartable {
+        /// The token's label.
+        token: String,
+        /// The system's answer.
+        cause: String,
+    },
+}
+
+crate::catalogue! {
+    ANOTHER_KEY = Conflict, "key-mismatch", "the key in the token is not the recorded one", "nothing was signed; compare `keyward key show KEY` with the token (`keyward doctor`), and restore the key from a backup if the object was replaced";
+    BLOB_UNREADABLE = Conflict, "kek-differs", "a wrapped key does not open under this KEK", "use the share file or custodians of the ceremony whose KCVs the archive's manifest names; if they match, the archive was changed: take another copy";
+    BUSY = Unavailable, "token-busy", "the token's queue is full", "try again after the time in Retry-After; if it happens often, send fewer requests at once or raise the number of sessions";
+    DEADLINE = Unavailable, "token-timeout", "the token did not answer in time", "the worker is restarted by itself; try again, and look at the device or its network link if it happens again";
+    KEK_MISSING = Conflict, "kek-missing", "the token has no such KEK", "run a ceremony, or bring the KEK back from its shares with `keyward ceremony recover`";
+    MODULE_UNUSABLE = TokenAbsent, "module-unusable", "the PKCS#11 module cannot be loaded", "check the path in `token.module` of keyward.toml (`--token-module` at init), its architecture and its own configuration";
+    NOT_CAPABLE = Unsupported, "token-not-capable", "the token cannot do this", "`keyward doctor` lists what the token can do; choose another algorithm or policy, or another token";
+    OBJECT_MISSING = NotFound, "key-object-missing", "the key object is not in the token", "restore it with `keyward backup restore latest --key KEY`; `keyward status` shows every key that is missing";
+    PIN_FINAL_TRY = Locked, "pin-final-try", "one PIN try is left", "log in once with the right PIN by the vendor's own tool, which resets the count; keyward never uses the last try";
+    PIN_LOCKED = Locked, "pin-locked", "the PIN is locked", "reset the user PIN with the SO PIN by the vendor's tool, then put the new PIN into keyward's PIN source";
+    PIN_REFUSED = Locked, "pin-refused", "the token refused the PIN", "put the right PIN into the source that the message names; keyward sends a refused PIN only once";
+    PIN_UNREADABLE = Locked, "pin-unreadable", "the PIN cannot be read", "the PIN file must exist, be readable by this user and by no other (mode 0600)";
+    PROOF_FAILED = Conflict, "key-not-proved", "a key is not the one it should be", "do not use this copy; take another archive, and compare the public keys in its manifest with the inventory";
+    PROTOCOL = Internal, "worker-protocol", "worker and service disagree", "both must be the same build of keyward; restart the service, and report it if it happens again";
+    QUARANTINED = Unavailable, "request-quarantined", "a request that twice ended the worker", "do not send it again; run `keyward doctor` and report the module's version";
+    REFUSED = Unavailable, "token-refused", "the module refused the operation", "look the CKR code up in the module's own log; `keyward doctor` tries the same operation on a scratch key";
+    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in or start its service; check the label with `keyward token list`";
+    WEAKER_THAN_POLICY = Unsupported, "weaker-than-policy", "the token did not keep the key's attributes", "this token does not enforce the policy; `keyward doctor` says which attribute it ignores";
+    WORKER_LOST = Unavailable, "worker-lost", "the token worker ended during the request", "a new worker starts by itself; check with `keyward key list` whether the change took effect before trying again";
+    WORKER_UNSTARTABLE = Internal, "worker-unstartable", "the token worker cannot be started", "check the limits on processes and open files of this user, and that the keyward binary is still in its place";
+}
+
+impl Fault for TokenError {
+    fn entry(&self) -> Entry {
+        match self {
+            Self::AnotherKey { .. } => ANOTHER_KEY,
+            Self::BlobUnreadable { .. } | Self::ContentKeyUnreadable { .. } => BLOB_UNREADABLE,
+            Self::Busy { .. } => BUSY,
+            Self::Deadline { .. } => DEADLINE,
+            Self::KekMissing { .. } => KEK_MISSING,
+            Self::ModuleUnusable { .. } => MODULE_UNUSABLE,
+            Self::NotCapable { .. } => NOT_CAPABLE,
+            Self::ObjectMissing { .. } => OBJECT_MISSING,
+            Self::PinFinalTry { .. } => PIN_FINAL_TRY,
+            Self::PinLocked { .. } => PIN_LOCKED,
+            Self::PinRefused { .. } => PIN_REFUSED,
+            Self::PinUnreadable { .. } => PIN_UNREADABLE,
+            Self::ProofFailed { .. } => PROOF_FAILED,
+            Self::Protocol { .. } => PROTOCOL,
+            Self::Quarantined { .. } => QUARANTINED,
+            Self::Refused { .. } => REFUSED,
+            Self::TokenAbsent { .. } => TOKEN_ABSENT,
+            Self::WeakerThanPolicy { .. } => WEAKER_THAN_POLICY,
+            Self::WorkerLost { .. } => WORKER_LOST,
+            Self::WorkerUnstartable { .. } => WORKER_UNSTARTABLE,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The token: a child process that holds the vendor's module, and the pool in front of it.
+//!
+//! [`Token`] is what the nouns call. Behind it `supervisor` has the queue, the deadlines and the life of
+//! the child; [`message`] is what crosses the process border, framed by `frame`; everything below
+//! [`worker`] runs in the child only. The PIN and plain key bytes exist on that side alone.
+//!
+//! Invariants: a request is answered at its deadline whatever the module does; a request that could
+//! have changed the token is never sent twice; no handle outlives its session; no search for objects
+//! on the way of a signature; a signature is made only by the key whose public key the caller named.
+
+pub mod address;
+pub mod api;
+pub mod error;
+mod frame;
+pub mod message;
+pub mod pin;
+mod pool;
+mod supervisor;
+pub mod worker;
+
+pub use error::TokenError;
+pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey, make_token};

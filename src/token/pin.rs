@@ -1,0 +1,136 @@
+//! Where a PIN comes from, and the memory of a refused one: a wrong PIN is sent once, also across restarts.
+
+use super::error::TokenError;
+use crate::base::secret::Secret;
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+use subtle::ConstantTimeEq as _;
+
+/// A reference to a PIN; the value is read when it is needed and not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinSource {
+    /// A file of this user with mode 0600 or stricter.
+    File(PathBuf),
+}
+
+impl PinSource {
+    /// What messages call the source.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Reads the PIN of the token with this label.
+    ///
+    /// # Errors
+    /// The file is missing, empty, or open to other users: then the PIN counts as known to them.
+    pub fn read(&self, token: &str) -> Result<Secret, TokenError> {
+        let Self::File(path) = self;
+        let unreadable =
+            |cause: String| TokenError::PinUnreadable { token: token.to_owned(), source_name: self.name(), cause };
+        let metadata = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+        if metadata.mode() & 0o077 != 0 {
+            return Err(unreadable(format!("its mode is {:04o}, other users can read it", metadata.mode() & 0o7777)));
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(unreadable(format!("it belongs to uid {}", metadata.uid())));
+        }
+        let secret = Secret::from_line(fs::read(path).map_err(|error| unreadable(error.to_string()))?);
+        if secret.is_empty() {
+            return Err(unreadable("it is empty".to_owned()));
+        }
+        Ok(secret)
+    }
+}
+
+/// Remembers a refused PIN by a slow salted hash, until another one is tried or it is accepted.
+#[derive(Debug)]
+pub(super) struct RefusedPin {
+    file: PathBuf,
+}
+
+impl RefusedPin {
+    /// The memory in this directory.
+    pub(super) fn beside(directory: &Path) -> Self {
+        Self { file: directory.join("pin-refused") }
+    }
+
+    /// Whether this very PIN was refused before.
+    pub(super) fn is(&self, pin: &Secret) -> bool {
+        let Ok(stored) = fs::read(&self.file) else { return false };
+        let Some((salt, hash)) = stored.split_at_checked(SALT_BYTES) else { return false };
+        slow_hash(pin, salt).ct_eq(hash).into()
+    }
+
+    /// Remembers this PIN as refused.
+    pub(super) fn remember(&self, pin: &Secret) -> io::Result<()> {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt).map_err(io::Error::other)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.file)?;
+        file.write_all(&salt)?;
+        file.write_all(&slow_hash(pin, &salt))?;
+        file.sync_all()
+    }
+
+    /// Forgets it: a PIN was accepted.
+    pub(super) fn forget(&self) {
+        // Not there is as good as forgotten, and a file that stays only refuses the same wrong PIN again.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn slow_hash(pin: &Secret, salt: &[u8]) -> [u8; 32] {
+    pbkdf2::pbkdf2_hmac_array::<sha2::Sha256, 32>(pin.expose(), salt, HASH_ITERATIONS)
+}
+
+const SALT_BYTES: usize = 16;
+/// A PIN is short, so guessing it from this file must cost; about 0.1 s.
+const HASH_ITERATIONS: u32 = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn pin_file(mode: u32, text: &str) -> (tempfile::TempDir, PinSource) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pin");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (directory, PinSource::File(path))
+    }
+
+    #[test]
+    fn a_pin_file_that_others_can_read_is_refused() {
+        let (_directory, source) = pin_file(0o640, "1234\n");
+
+        let error = source.read("t").unwrap_err();
+
+        assert!(error.to_string().contains("mode is 0640"), "{error}");
+    }
+
+    #[test]
+    fn a_pin_is_the_file_without_its_line_end() {
+        let (_directory, source) = pin_file(0o600, "1234\n");
+
+        assert_eq!(source.read("t").unwrap().expose(), b"1234");
+    }
+
+    #[test]
+    fn only_the_refused_pin_itself_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let memory = RefusedPin::beside(directory.path());
+        memory.remember(&Secret::new(b"1111".to_vec())).unwrap();
+
+        assert!(memory.is(&Secret::new(b"1111".to_vec())));
+        assert!(!memory.is(&Secret::new(b"2222".to_vec())));
+        memory.forget();
+        assert!(!memory.is(&Secret::new(b"1111".to_vec())));
+    }
+}

@@ -1,0 +1,424 @@
+//! The parent's side: the calls that nouns make, each with its deadline and its lane.
+//!
+//! The queue and the worker's life are in [`supervisor`](super::supervisor).
+
+use super::{
+    address::{TokenAddress, TokenDescription},
+    api::Capabilities,
+    error::TokenError,
+    message::{
+        Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport,
+        KekSource, KekValue, NewKey, NewToken, OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey,
+        UnwrapJob, WrapJob,
+    },
+    pin::PinSource,
+    supervisor::{Lane, Supervisor},
+};
+use crate::base::{
+    algorithm::SignatureAlgorithm,
+    custody::{KekPurpose, ReleasePermit},
+    ids::{KekId, KeyId},
+    secret::Secret,
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+/// How to reach a token and run its worker.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    /// Where the token is.
+    pub address: TokenAddress,
+    /// Session threads: cores for a software token, queue depth for an HSM, 1 for a `YubiKey`.
+    pub sessions: usize,
+    /// The user PIN.
+    pub pin: PinSource,
+    /// The SO PIN, needed to import KEKs only.
+    pub so_pin: Option<PinSource>,
+    /// SoftHSM's configuration, for the child's environment.
+    pub softhsm_conf: Option<PathBuf>,
+    /// Where the worker's lock and the memory of a refused PIN are.
+    pub state_directory: PathBuf,
+    /// The keyward binary, which is also the worker.
+    pub executable: PathBuf,
+}
+
+/// A key to be exported, and into what.
+#[derive(Debug)]
+pub struct ExportOrder {
+    /// The key.
+    pub key: KeyId,
+    /// DER SubjectPublicKeyInfo that it must have.
+    pub public_key_der: Vec<u8>,
+    /// The file to build.
+    pub container: Container,
+    /// Encrypts the file.
+    pub passphrase: Secret,
+}
+
+/// A wrapped key, what it should become, and the public key it must prove.
+#[derive(Debug)]
+pub struct WrappedKey {
+    /// RFC 5649.
+    pub wrapped: Vec<u8>,
+    /// Under which KEK.
+    pub kek: KekSource,
+    /// What the object will be.
+    pub key: NewKey,
+    /// DER SubjectPublicKeyInfo.
+    pub public_key_der: Vec<u8>,
+}
+
+/// One token, for as many callers as like; cheap to clone. The worker starts with the first call.
+#[derive(Clone, Debug)]
+pub struct Token {
+    settings: Arc<TokenSettings>,
+    supervisor: Supervisor,
+    capabilities: Arc<RwLock<Option<Capabilities>>>,
+}
+
+impl Token {
+    /// A token with what is known of its capabilities; nothing is started.
+    #[must_use]
+    pub fn new(settings: TokenSettings, capabilities: Option<Capabilities>) -> Self {
+        let settings = Arc::new(settings);
+        Self {
+            supervisor: Supervisor::new(Arc::clone(&settings)),
+            settings,
+            capabilities: Arc::new(RwLock::new(capabilities)),
+        }
+    }
+
+    /// The token's label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.settings.address.label
+    }
+
+    /// Where the token is.
+    #[must_use]
+    pub fn address(&self) -> &TokenAddress {
+        &self.settings.address
+    }
+
+    /// Whether the SO PIN is at hand, so that KEKs can be imported without asking.
+    #[must_use]
+    pub fn has_so_pin(&self) -> bool {
+        self.settings.so_pin.is_some()
+    }
+
+    /// What the token says of itself; starts the worker.
+    ///
+    /// # Errors
+    /// The token is absent, or its PIN is refused.
+    pub async fn describe(&self) -> Result<TokenDescription, TokenError> {
+        self.supervisor.description().await
+    }
+
+    /// What the token can do: as stored, else by a probe.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub async fn capabilities(&self) -> Result<Capabilities, TokenError> {
+        let known = self.capabilities.read().ok().and_then(|known| known.clone());
+        match known {
+            Some(capabilities) => Ok(capabilities),
+            None => self.probe().await,
+        }
+    }
+
+    /// Tries everything on scratch session objects, and remembers what came of it.
+    ///
+    /// # Errors
+    /// The token is absent, locked, or does not answer.
+    pub async fn probe(&self) -> Result<Capabilities, TokenError> {
+        match self.call(Operation::Probe, Lane::Batch, LONG).await? {
+            Answer::Capabilities(capabilities) => {
+                if let Ok(mut known) = self.capabilities.write() {
+                    *known = Some(capabilities.clone());
+                }
+                Ok(capabilities)
+            }
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    /// Every key in the token, after the worker has read its objects again.
+    ///
+    /// # Errors
+    /// The token is absent, locked, or does not answer.
+    pub async fn keys(&self) -> Result<Vec<TokenKey>, TokenError> {
+        let count = self.count(Operation::Refresh).await?;
+        let mut keys = Vec::with_capacity(count);
+        while keys.len() < count {
+            match self.call(Operation::List { offset: keys.len() }, Lane::Batch, LONG).await? {
+                Answer::Keys(page) if page.is_empty() => break,
+                Answer::Keys(page) => keys.extend(page),
+                other => return Err(out_of_turn(&other)),
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Every KEK in the token.
+    ///
+    /// # Errors
+    /// The token is absent, locked, or does not answer.
+    pub async fn keks(&self) -> Result<Vec<TokenKek>, TokenError> {
+        match self.call(Operation::ListKeks, Lane::Batch, SHORT).await? {
+            Answer::Keks(keks) => Ok(keks),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    /// Makes a key pair; the answer has the attributes as read back.
+    ///
+    /// # Errors
+    /// The token cannot make such a key, or did not keep its attributes. After [`TokenError::WorkerLost`]
+    /// or [`TokenError::Deadline`] the key may be there all the same: look for its id.
+    pub async fn generate(&self, key: NewKey) -> Result<TokenKey, TokenError> {
+        self.key(Operation::Generate(key), LONG).await
+    }
+
+    /// Signs digests (for Ed25519: messages) with the key whose public key is named, in order.
+    ///
+    /// # Errors
+    /// [`TokenError::AnotherKey`] if the object has another public key; [`TokenError::Busy`] and
+    /// [`TokenError::Deadline`] may be tried again.
+    pub async fn sign(
+        &self,
+        key: KeyId,
+        public_key_sha256: [u8; 32],
+        algorithm: SignatureAlgorithm,
+        inputs: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>, TokenError> {
+        let lane = if inputs.len() == 1 { Lane::Single } else { Lane::Batch };
+        let pieces = inputs.chunks(BATCH_PIECE).map(|piece| {
+            let job = SignJob { key, public_key_sha256, algorithm, inputs: piece.to_vec() };
+            self.supervisor.submit(Operation::Sign(job), lane, SHORT)
+        });
+        let waiting = pieces.collect::<Result<Vec<_>, _>>()?;
+        let mut signatures = Vec::with_capacity(inputs.len());
+        for piece in waiting {
+            match piece.answer().await? {
+                Answer::Signatures(some) => signatures.extend(some),
+                other => return Err(out_of_turn(&other)),
+            }
+        }
+        Ok(signatures)
+    }
+
+    /// Wraps a private key by RFC 5649 under a KEK in the token.
+    ///
+    /// # Errors
+    /// The token has no such mechanism, the KEK is missing, or the key may not be wrapped by it.
+    pub async fn wrap(&self, key: KeyId, kek: KekId, purpose: KekPurpose) -> Result<Vec<u8>, TokenError> {
+        let mechanism = self.key_wrap_mechanism().await?;
+        self.bytes(Operation::Wrap(WrapJob { key, kek, purpose, mechanism }), LONG).await
+    }
+
+    /// Puts a wrapped key back as a token object, and has it prove its public key by a signature.
+    /// A key that is there already with the same public key is left alone.
+    ///
+    /// # Errors
+    /// [`TokenError::BlobUnreadable`], [`TokenError::ProofFailed`], [`TokenError::AnotherKey`],
+    /// [`TokenError::WeakerThanPolicy`]: nothing of the key is in the token then.
+    pub async fn unwrap_key(&self, wrapped: WrappedKey) -> Result<TokenKey, TokenError> {
+        let job = self.unwrap_job(wrapped).await?;
+        self.key(Operation::Unwrap(job), LONG).await
+    }
+
+    /// Unwraps a key to a session object, has it prove its public key by a signature, and destroys it.
+    ///
+    /// # Errors
+    /// [`TokenError::BlobUnreadable`], [`TokenError::ProofFailed`].
+    pub async fn prove(&self, wrapped: WrappedKey) -> Result<(), TokenError> {
+        let job = self.unwrap_job(wrapped).await?;
+        self.done(Operation::Prove(job), LONG).await
+    }
+
+    /// Builds an export inside the worker: the one way in which a private key leaves other than wrapped
+    /// under a KEK, and there is none without the permit.
+    ///
+    /// # Errors
+    /// The token does not let the key out, or the file cannot be built.
+    pub async fn export(&self, _permit: ReleasePermit, order: ExportOrder) -> Result<Vec<u8>, TokenError> {
+        let mechanism = self.key_wrap_mechanism().await?;
+        let job = ExportJob {
+            key: order.key,
+            public_key_der: order.public_key_der,
+            mechanism,
+            container: order.container,
+            passphrase: PlainSecret(order.passphrase),
+        };
+        self.bytes(Operation::Export(job), LONG).await
+    }
+
+    /// Destroys every object of the key; answers how many there were.
+    ///
+    /// # Errors
+    /// The token refuses. After [`TokenError::WorkerLost`] they may be gone all the same.
+    pub async fn destroy(&self, key: KeyId) -> Result<usize, TokenError> {
+        self.count(Operation::Destroy { key }).await
+    }
+
+    /// Stores a certificate object beside its key, for other PKCS#11 programs.
+    ///
+    /// # Errors
+    /// The token refuses.
+    pub async fn store_certificate(&self, certificate: CertificateObject) -> Result<(), TokenError> {
+        self.done(Operation::StoreCertificate(certificate), SHORT).await
+    }
+
+    /// Imports KEKs in a worker of its own: logging the SO in would end every session of the serving one.
+    ///
+    /// # Errors
+    /// One of the PINs is refused or not at hand, or the token takes no KEK.
+    pub async fn import_keks(&self, keks: Vec<KekValue>) -> Result<Vec<ImportedKek>, TokenError> {
+        let unwrap_template = self.capabilities().await?.unwrap_template;
+        let so_pin = self.settings.so_pin.as_ref().map(|source| source.read(self.label())).transpose()?;
+        let import = KekImport {
+            so_pin: so_pin.map(PlainSecret),
+            pin: PlainSecret(self.settings.pin.read(self.label())?),
+            keks,
+            unwrap_template,
+        };
+        match super::supervisor::run_alone(&self.settings, Operation::ImportKeks(import), LONG).await? {
+            Answer::KeksImported(imported) => {
+                self.count(Operation::Refresh).await?;
+                Ok(imported)
+            }
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    /// Holds KEKs as session objects until [`Self::close_session_keks`].
+    ///
+    /// # Errors
+    /// The token refuses.
+    pub async fn open_session_keks(&self, keks: Vec<KekValue>) -> Result<(), TokenError> {
+        self.done(Operation::OpenSessionKeks(keks), SHORT).await
+    }
+
+    /// Destroys the session KEKs.
+    ///
+    /// # Errors
+    /// The token refuses.
+    pub async fn close_session_keks(&self) -> Result<(), TokenError> {
+        self.done(Operation::CloseSessionKeks, SHORT).await
+    }
+
+    /// Wraps a 32-byte content key by RFC 3394 under the inventory KEK.
+    ///
+    /// # Errors
+    /// The KEK is missing, or the token has no such mechanism.
+    pub async fn seal_content_key(&self, kek: KekId, content_key: Secret) -> Result<Vec<u8>, TokenError> {
+        let seal = ContentKeySeal { kek, content_key: PlainSecret(content_key) };
+        self.bytes(Operation::SealContentKey(seal), SHORT).await
+    }
+
+    /// Opens a content key again.
+    ///
+    /// # Errors
+    /// It was wrapped under another KEK, or it was changed.
+    pub async fn open_content_key(&self, kek: KekSource, wrapped: Vec<u8>) -> Result<Secret, TokenError> {
+        match self.call(Operation::OpenContentKey(ContentKeyOpen { kek, wrapped }), Lane::Batch, SHORT).await? {
+            Answer::Secret(PlainSecret(secret)) => Ok(secret),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    /// Ends the worker; requests that are still under way are answered as lost.
+    pub async fn close(&self) {
+        self.supervisor.close().await;
+    }
+
+    async fn key_wrap_mechanism(&self) -> Result<u64, TokenError> {
+        self.capabilities().await?.key_wrap.ok_or_else(|| TokenError::NotCapable {
+            token: self.label().to_owned(),
+            operation: "wrap private keys".to_owned(),
+            cause: "no mechanism made RFC 5649 bytes in the probe".to_owned(),
+        })
+    }
+
+    async fn unwrap_job(&self, wrapped: WrappedKey) -> Result<UnwrapJob, TokenError> {
+        Ok(UnwrapJob {
+            wrapped: wrapped.wrapped,
+            kek: wrapped.kek,
+            mechanism: self.key_wrap_mechanism().await?,
+            key: wrapped.key,
+            public_key_der: wrapped.public_key_der,
+        })
+    }
+
+    async fn call(&self, operation: Operation, lane: Lane, limit: Duration) -> Result<Answer, TokenError> {
+        self.supervisor.submit(operation, lane, limit)?.answer().await
+    }
+
+    async fn key(&self, operation: Operation, limit: Duration) -> Result<TokenKey, TokenError> {
+        match self.call(operation, Lane::Batch, limit).await? {
+            Answer::Key(key) => Ok(key),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    async fn bytes(&self, operation: Operation, limit: Duration) -> Result<Vec<u8>, TokenError> {
+        match self.call(operation, Lane::Batch, limit).await? {
+            Answer::Bytes(bytes) => Ok(bytes),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    async fn count(&self, operation: Operation) -> Result<usize, TokenError> {
+        match self.call(operation, Lane::Batch, LONG).await? {
+            Answer::Count(count) => Ok(count),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+
+    async fn done(&self, operation: Operation, limit: Duration) -> Result<(), TokenError> {
+        match self.call(operation, Lane::Batch, limit).await? {
+            Answer::Done => Ok(()),
+            other => Err(out_of_turn(&other)),
+        }
+    }
+}
+
+/// Initialises a free slot of the module as a new token, with the PINs that the settings point at.
+///
+/// # Errors
+/// There is no free slot, or the module makes no tokens.
+pub async fn make_token(settings: &TokenSettings) -> Result<(), TokenError> {
+    let label = &settings.address.label;
+    let so_pin = settings.so_pin.as_ref().unwrap_or(&settings.pin).read(label)?;
+    let new = NewToken {
+        address: settings.address.clone(),
+        so_pin: PlainSecret(so_pin),
+        pin: PlainSecret(settings.pin.read(label)?),
+    };
+    super::supervisor::run_first(settings, Operation::MakeToken(new), LONG).await.map(|_| ())
+}
+
+impl TokenSettings {
+    /// A worker's first request; it holds the lock of this name while it lives.
+    pub(super) fn open(&self, lock_name: &str) -> Operation {
+        Operation::Open(OpenToken {
+            address: self.address.clone(),
+            sessions: self.sessions,
+            lock_file: self.state_directory.join(lock_name),
+        })
+    }
+}
+
+fn out_of_turn(answer: &Answer) -> TokenError {
+    TokenError::Protocol { detail: format!("an answer of kind {}", answer.name()) }
+}
+
+/// For what a token does in less than a second even under load.
+const SHORT: Duration = Duration::from_secs(10);
+/// For key generation (RSA-4096 can take many seconds) and what reads or writes many objects.
+const LONG: Duration = Duration::from_secs(120);
+/// Signatures a job has at most, so that a batch cannot hold a single signature up for long.
+const BATCH_PIECE: usize = 8;

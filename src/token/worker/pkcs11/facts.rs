@@ -1,0 +1,160 @@
+//! What is read back from key objects (PKCS#11 v3.1, sections 4.8, 4.9, 6.3).
+
+use super::attributes::curve_parameters;
+use crate::{
+    base::{
+        algorithm::{KeyAlgorithm, KeyFamily},
+        ids::KeyId,
+    },
+    pki::public_key::PublicKey,
+};
+use cryptoki::{
+    error::Error,
+    object::{Attribute, AttributeType, ObjectHandle},
+    session::Session,
+};
+
+/// What is read back from a private key object.
+#[derive(Debug)]
+pub(super) struct KeyFacts {
+    pub(super) id: KeyId,
+    pub(super) label: String,
+    pub(super) algorithm: Option<KeyAlgorithm>,
+    pub(super) sensitive: bool,
+    pub(super) extractable: bool,
+    pub(super) wrap_with_trusted: bool,
+    pub(super) local: bool,
+    pub(super) never_extractable: bool,
+}
+
+/// Reads a private key object; none if its CKA_ID is no key id.
+pub(super) fn key_facts(session: &Session, handle: ObjectHandle) -> Result<Option<KeyFacts>, Error> {
+    // What cannot be read counts as the weaker value.
+    let mut facts = KeyFacts {
+        id: KeyId::from_bytes([0; 16]),
+        label: String::new(),
+        algorithm: None,
+        sensitive: false,
+        extractable: true,
+        wrap_with_trusted: false,
+        local: false,
+        never_extractable: false,
+    };
+    let mut id = None;
+    for attribute in session.get_attributes(handle, FACTS)? {
+        match attribute {
+            Attribute::Extractable(value) => facts.extractable = value,
+            Attribute::Id(bytes) => id = key_id(&bytes),
+            Attribute::Label(bytes) => facts.label = String::from_utf8_lossy(&bytes).into_owned(),
+            Attribute::Local(value) => facts.local = value,
+            Attribute::NeverExtractable(value) => facts.never_extractable = value,
+            Attribute::Sensitive(value) => facts.sensitive = value,
+            Attribute::WrapWithTrusted(value) => facts.wrap_with_trusted = value,
+            _ => {}
+        }
+    }
+    let Some(id) = id else { return Ok(None) };
+    facts.id = id;
+    Ok(Some(facts))
+}
+
+/// The algorithm of a private key object, for one that has no public key beside it.
+pub(super) fn algorithm_of(session: &Session, handle: ObjectHandle) -> Option<KeyAlgorithm> {
+    // A key type that cryptoki cannot name is one that keyward does not know either.
+    let attributes = session.get_attributes(handle, &[AttributeType::Modulus, AttributeType::EcParams]).ok()?;
+    attributes.iter().find_map(|attribute| match attribute {
+        Attribute::EcParams(parameters) => curve(parameters),
+        Attribute::Modulus(modulus) => KeyAlgorithm::ALL.iter().copied().find(|algorithm| {
+            algorithm.family() == KeyFamily::Rsa && usize::try_from(algorithm.bits() / 8) == Ok(modulus.len())
+        }),
+        _ => None,
+    })
+}
+
+/// Reads a public key object; none if its CKA_ID is no key id, or it is of a kind that keyward does not know.
+pub(super) fn public_key(session: &Session, handle: ObjectHandle) -> Result<Option<(KeyId, PublicKey)>, Error> {
+    let (mut id, mut parameters, mut point, mut modulus, mut exponent) = (None, None, None, None, None);
+    for attribute in session.get_attributes(handle, PUBLIC)? {
+        match attribute {
+            Attribute::EcParams(bytes) => parameters = Some(bytes),
+            Attribute::EcPoint(bytes) => point = Some(bytes),
+            Attribute::Id(bytes) => id = key_id(&bytes),
+            Attribute::Modulus(bytes) => modulus = Some(bytes),
+            Attribute::PublicExponent(bytes) => exponent = Some(bytes),
+            _ => {}
+        }
+    }
+    let key = match (parameters, point, modulus, exponent) {
+        (Some(parameters), Some(point), _, _) => {
+            curve(&parameters).and_then(|algorithm| PublicKey::from_ec_point(algorithm, &point).ok())
+        }
+        (_, _, Some(modulus), Some(exponent)) => PublicKey::from_rsa(&modulus, &exponent).ok(),
+        _ => None,
+    };
+    Ok(id.zip(key))
+}
+
+fn key_id(bytes: &[u8]) -> Option<KeyId> {
+    <[u8; 16]>::try_from(bytes).ok().map(KeyId::from_bytes)
+}
+
+/// The curve that `CKA_EC_PARAMS` names.
+fn curve(parameters: &[u8]) -> Option<KeyAlgorithm> {
+    if parameters == ED25519_OBJECT_IDENTIFIER {
+        return Some(KeyAlgorithm::Ed25519);
+    }
+    KeyAlgorithm::ALL
+        .iter()
+        .copied()
+        .find(|algorithm| algorithm.family() != KeyFamily::Rsa && curve_parameters(*algorithm) == parameters)
+}
+
+/// 1.3.101.112, by which other tokens name the curve.
+const ED25519_OBJECT_IDENTIFIER: &[u8] = b"\x06\x03\x2b\x65\x70";
+const FACTS: &[AttributeType] = &[
+    AttributeType::Id,
+    AttributeType::Label,
+    AttributeType::Sensitive,
+    AttributeType::Extractable,
+    AttributeType::WrapWithTrusted,
+    AttributeType::Local,
+    AttributeType::NeverExtractable,
+];
+const PUBLIC: &[AttributeType] = &[
+    AttributeType::Id,
+    AttributeType::EcParams,
+    AttributeType::EcPoint,
+    AttributeType::Modulus,
+    AttributeType::PublicExponent,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_curve_is_found_again_by_its_parameters() {
+        for algorithm in KeyAlgorithm::ALL.iter().copied().filter(|algorithm| algorithm.family() != KeyFamily::Rsa) {
+            assert_eq!(curve(curve_parameters(algorithm)), Some(algorithm));
+        }
+    }
+
+    #[test]
+    fn ed25519_is_also_known_by_its_object_identifier() {
+        assert_eq!(curve(&[0x06, 0x03, 0x2B, 0x65, 0x70]), Some(KeyAlgorithm::Ed25519));
+    }
+
+    #[test]
+    fn a_curve_that_keyward_does_not_know_is_none() {
+        // brainpoolP256r1, and no parameters at all.
+        assert_eq!(curve(&[0x06, 0x09, 0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07]), None);
+        assert_eq!(curve(&[]), None);
+    }
+
+    #[test]
+    fn only_a_cka_id_of_sixteen_bytes_is_a_key_id() {
+        assert_eq!(key_id(&[3; 16]), Some(KeyId::from_bytes([3; 16])));
+        assert_eq!(key_id(&[3; 15]), None);
+        assert_eq!(key_id(&[]), None);
+    }
+}

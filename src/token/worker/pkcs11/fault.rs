@@ -1,0 +1,157 @@
+//! What a module's return codes mean for the session, the request and the process.
+
+use super::{Fate, token::Token};
+use crate::token::error::TokenError;
+use cryptoki::error::{Error, RvError};
+use std::fmt::Display;
+
+/// What went wrong, and what could heal it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// For the caller.
+    pub(super) error: Box<TokenError>,
+    /// For the worker.
+    pub(super) class: Class,
+}
+
+/// What could heal a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A new index may: the handle leads nowhere, or SoftHSM says so by `CKR_GENERAL_ERROR`.
+    Handle,
+    /// Nothing; the token has answered.
+    Plain,
+    /// New sessions and a new login may, and if not, a new process.
+    Session,
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self { error: Box::new(error), class: Class::Plain }
+    }
+}
+
+impl Token {
+    /// Turns an error of cryptoki into a failure that names operation, object and mechanism.
+    pub(super) fn refusal(
+        &self,
+        operation: &'static str,
+        object: impl Display,
+        mechanism: impl Display,
+    ) -> impl FnOnce(Error) -> Failure {
+        move |error| Failure {
+            class: class_of(&error),
+            error: Box::new(TokenError::Refused {
+                token: self.name(),
+                operation: operation.to_owned(),
+                object: object.to_string(),
+                mechanism: mechanism.to_string(),
+                rv: rv_name(&error),
+            }),
+        }
+    }
+
+    /// A refusal of our own, in the words of a token.
+    pub(super) fn refused(&self, operation: &str, object: impl Display, rv: &str) -> Failure {
+        TokenError::Refused {
+            token: self.name(),
+            operation: operation.to_owned(),
+            object: object.to_string(),
+            mechanism: NO_MECHANISM.to_owned(),
+            rv: rv.to_owned(),
+        }
+        .into()
+    }
+}
+
+/// What becomes of the process when an operation failed again after a rebuild.
+///
+/// A key that is gone after its handle went bad may be there for a new process: SoftHSM never sees a token folder
+/// again that was away, until `C_Finalize`.
+pub(super) fn fate_after(second: &Failure) -> Fate {
+    let missing = matches!(*second.error, TokenError::ObjectMissing { .. });
+    if missing || second.class == Class::Session { Fate::End } else { Fate::GoOn }
+}
+
+/// What could heal an error.
+fn class_of(error: &Error) -> Class {
+    match error {
+        Error::Pkcs11(
+            RvError::CryptokiNotInitialized
+            | RvError::DeviceError
+            | RvError::DeviceRemoved
+            | RvError::SessionClosed
+            | RvError::SessionHandleInvalid
+            | RvError::TokenNotPresent
+            | RvError::UserNotLoggedIn,
+            _,
+        ) => Class::Session,
+        Error::Pkcs11(
+            RvError::GeneralError
+            | RvError::KeyHandleInvalid
+            | RvError::ObjectHandleInvalid
+            | RvError::WrappingKeyHandleInvalid,
+            _,
+        ) => Class::Handle,
+        _ => Class::Plain,
+    }
+}
+
+/// The return code as the standard writes it, `CKR_PIN_INCORRECT`; other errors in cryptoki's words.
+pub(super) fn rv_name(error: &Error) -> String {
+    match error {
+        Error::Pkcs11(RvError::UnknownErrorCode(code) | RvError::VendorDefined(code), _) => format!("0x{code:08X}"),
+        Error::Pkcs11(rv, _) => upper_snake(&format!("{rv:?}")),
+        other => other.to_string(),
+    }
+}
+
+/// `PinIncorrect` to `CKR_PIN_INCORRECT`.
+fn upper_snake(name: &str) -> String {
+    let mut out = "CKR".to_owned();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The mechanism of calls that have none.
+pub(super) const NO_MECHANISM: &str = "no mechanism";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki::context::Function;
+
+    #[test]
+    fn a_return_code_is_named_as_the_standard_writes_it() {
+        let name = |rv| rv_name(&Error::Pkcs11(rv, Function::Sign));
+
+        assert_eq!(name(RvError::PinIncorrect), "CKR_PIN_INCORRECT");
+        assert_eq!(name(RvError::SessionReadWriteSoExists), "CKR_SESSION_READ_WRITE_SO_EXISTS");
+        assert_eq!(name(RvError::VendorDefined(0x8000_0042)), "0x80000042");
+    }
+
+    #[test]
+    fn only_session_and_device_faults_that_stay_end_the_process() {
+        let failure = |rv| {
+            let error = Error::Pkcs11(rv, Function::Sign);
+            Failure { class: class_of(&error), error: Box::new(TokenError::Protocol { detail: String::new() }) }
+        };
+
+        assert_eq!(fate_after(&failure(RvError::DeviceRemoved)), Fate::End);
+        assert_eq!(fate_after(&failure(RvError::UserNotLoggedIn)), Fate::End);
+        assert_eq!(fate_after(&failure(RvError::GeneralError)), Fate::GoOn);
+        assert_eq!(fate_after(&failure(RvError::MechanismInvalid)), Fate::GoOn);
+    }
+
+    #[test]
+    fn a_refusal_of_the_request_itself_is_not_healed_by_a_rebuild() {
+        for rv in [RvError::MechanismInvalid, RvError::KeyUnextractable, RvError::TemplateInconsistent] {
+            assert_eq!(class_of(&Error::Pkcs11(rv, Function::WrapKey)), Class::Plain);
+        }
+    }
+}

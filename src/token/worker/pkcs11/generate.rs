@@ -1,0 +1,168 @@
+//! Making a key pair in the token.
+
+use super::{
+    Backend,
+    attributes::{self, Lifetime},
+    facts::{self, KeyFacts},
+    fault::{Failure, NO_MECHANISM},
+    index::Entry,
+    token::Token,
+};
+use crate::{
+    base::custody::KeyPolicy,
+    pki::public_key::PublicKey,
+    token::{
+        error::TokenError,
+        message::{NewKey, TokenKey},
+    },
+};
+use cryptoki::{object::ObjectHandle, session::Session};
+
+/// The two handles of a pair.
+#[derive(Clone, Copy)]
+pub(super) struct Pair {
+    pub(super) public: ObjectHandle,
+    pub(super) private: ObjectHandle,
+}
+
+impl Backend {
+    /// Makes a pair, and reads back whether it is what the policy asks for; a weaker one is destroyed at once.
+    pub(super) fn generate(&self, session: &Session, new: &NewKey) -> Result<TokenKey, Failure> {
+        let _creating = self.creating();
+        if self.index().key(new.id).is_some() {
+            return Err(self.token.another(new.id));
+        }
+        let pair = self.token.make_pair(session, new, Lifetime::Token)?;
+        let entry = self.token.inspect_pair(session, pair, new).inspect_err(|_| {
+            // The failure that led here is the one to report.
+            let _ = session.destroy_object(pair.private);
+            let _ = session.destroy_object(pair.public);
+        })?;
+        let key = entry.key.clone();
+        self.index_mut().insert(entry);
+        Ok(key)
+    }
+}
+
+impl Token {
+    /// One call of `C_GenerateKeyPair`.
+    pub(super) fn make_pair(&self, session: &Session, new: &NewKey, lifetime: Lifetime) -> Result<Pair, Failure> {
+        let (mechanism, name) = attributes::generation(new.algorithm.family());
+        let public = attributes::generated_public_key(new, lifetime);
+        let private = attributes::private_key(new, lifetime);
+        session
+            .generate_key_pair(&mechanism, &public, &private)
+            .map(|(public, private)| Pair { public, private })
+            .map_err(self.refusal("generate", format_args!("{} key {}", new.algorithm, new.id), name))
+    }
+
+    fn inspect_pair(&self, session: &Session, pair: Pair, new: &NewKey) -> Result<Entry, Failure> {
+        let facts = self.checked_facts(session, pair.private, new)?;
+        let public = self.public_of(session, pair, new)?;
+        Ok(Entry::new(pair.private, facts, Some(public)))
+    }
+
+    /// The public key of a new pair, which must be of the kind that was asked for.
+    pub(super) fn public_of(&self, session: &Session, pair: Pair, new: &NewKey) -> Result<PublicKey, Failure> {
+        facts::public_key(session, pair.public)
+            .map_err(self.refusal("read attributes", new.id, NO_MECHANISM))?
+            .map(|(_, key)| key)
+            .filter(|key| key.algorithm() == new.algorithm)
+            .ok_or_else(|| {
+                let cause = format!("the token made a public key that is no {} key", new.algorithm);
+                TokenError::ProofFailed { key: new.id, cause }.into()
+            })
+    }
+
+    /// What a new private key object says of itself, if that is at least what its policy asks for.
+    pub(super) fn checked_facts(
+        &self,
+        session: &Session,
+        handle: ObjectHandle,
+        new: &NewKey,
+    ) -> Result<KeyFacts, Failure> {
+        let facts = facts::key_facts(session, handle)
+            .map_err(self.refusal("read attributes", new.id, NO_MECHANISM))?
+            .filter(|facts| facts.id == new.id)
+            .ok_or_else(|| weaker(new, "CKA_ID"))?;
+        match weakness(&facts, new) {
+            Some(attribute) => Err(weaker(new, attribute)),
+            None => Ok(facts),
+        }
+    }
+}
+
+/// The attribute by which an object is weaker than its policy.
+fn weakness(facts: &KeyFacts, new: &NewKey) -> Option<&'static str> {
+    if !facts.sensitive {
+        Some("CKA_SENSITIVE is false")
+    } else if new.policy == KeyPolicy::TokenOnly && facts.extractable {
+        Some("CKA_EXTRACTABLE is true")
+    } else if attributes::needs_trusted(new) && !facts.wrap_with_trusted {
+        Some("CKA_WRAP_WITH_TRUSTED is false")
+    } else {
+        None
+    }
+}
+
+fn weaker(new: &NewKey, attribute: &str) -> Failure {
+    TokenError::WeakerThanPolicy { key: new.id, attribute: attribute.to_owned() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{algorithm::KeyAlgorithm, custody::Purpose, ids::KeyId, ids::KeyLabel};
+
+    fn asked(policy: KeyPolicy) -> NewKey {
+        NewKey {
+            id: KeyId::from_bytes([7; 16]),
+            label: KeyLabel::internal("keyward-test"),
+            algorithm: KeyAlgorithm::P256,
+            policy,
+            purpose: Purpose::Tls,
+            trusted_kek: true,
+        }
+    }
+
+    fn strongest() -> KeyFacts {
+        KeyFacts {
+            id: KeyId::from_bytes([7; 16]),
+            label: String::new(),
+            algorithm: None,
+            sensitive: true,
+            extractable: false,
+            wrap_with_trusted: true,
+            local: true,
+            never_extractable: true,
+        }
+    }
+
+    #[test]
+    fn an_object_that_came_out_readable_is_weaker_than_every_policy() {
+        let facts = KeyFacts { sensitive: false, ..strongest() };
+
+        for policy in KeyPolicy::ALL {
+            assert_eq!(weakness(&facts, &asked(*policy)), Some("CKA_SENSITIVE is false"));
+        }
+    }
+
+    #[test]
+    fn an_extractable_object_is_weaker_than_token_only_alone() {
+        let facts = KeyFacts { extractable: true, ..strongest() };
+
+        assert_eq!(weakness(&facts, &asked(KeyPolicy::TokenOnly)), Some("CKA_EXTRACTABLE is true"));
+        assert_eq!(weakness(&facts, &asked(KeyPolicy::BackupOnly)), None);
+        assert_eq!(weakness(&facts, &asked(KeyPolicy::Exportable)), None);
+    }
+
+    #[test]
+    fn a_backup_only_key_that_any_key_may_wrap_is_weaker_where_there_is_a_trusted_kek() {
+        let facts = KeyFacts { wrap_with_trusted: false, ..strongest() };
+        let untrusted = NewKey { trusted_kek: false, ..asked(KeyPolicy::BackupOnly) };
+
+        assert_eq!(weakness(&facts, &asked(KeyPolicy::BackupOnly)), Some("CKA_WRAP_WITH_TRUSTED is false"));
+        assert_eq!(weakness(&facts, &untrusted), None);
+        assert_eq!(weakness(&facts, &asked(KeyPolicy::Exportable)), None);
+    }
+}

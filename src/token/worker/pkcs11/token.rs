@@ -1,0 +1,249 @@
+//! The token itself: module, slot, description, sessions, login, and the rebuild of all that.
+
+use super::{
+    Backend,
+    fault::{Failure, NO_MECHANISM, rv_name},
+    index::Index,
+};
+use crate::{
+    base::secret::Secret,
+    token::{
+        address::{TokenAddress, TokenDescription},
+        error::TokenError,
+        message::OpenToken,
+        worker::ffi::Module,
+    },
+};
+use cryptoki::{
+    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    error::{Error, RvError},
+    session::{Session, UserType},
+    slot::{Slot, TokenInfo},
+    types::RawAuthPin,
+};
+use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{Mutex, RwLock, atomic::AtomicU64, atomic::Ordering},
+};
+
+/// One token of a loaded module.
+pub(super) struct Token {
+    address: TokenAddress,
+    pub(super) context: Pkcs11,
+    pub(super) module: Module,
+    pub(super) slot: Slot,
+    /// Locked for life, so that no second worker of this instance opens a token beside this one.
+    _lock: File,
+}
+
+/// A login that lasts: closing the last session of a process logs out, so this one stays open.
+pub(super) struct Login {
+    _session: Session,
+    /// The PIN that the token has taken; none once it has refused it.
+    pin: Option<Secret>,
+}
+
+/// Who logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// `CKU_SO`.
+    SecurityOfficer,
+    /// `CKU_USER`.
+    User,
+}
+
+impl Backend {
+    /// Waits for the lock, loads the module and finds the token by its label.
+    pub(in crate::token::worker) fn open(open: &OpenToken) -> Result<Self, TokenError> {
+        let token = Token::open(open)?;
+        Ok(Self {
+            token,
+            login: Mutex::default(),
+            index: RwLock::default(),
+            objects: RwLock::default(),
+            generation: AtomicU64::new(0),
+            session_keks: Mutex::default(),
+        })
+    }
+
+    /// What the token says of itself.
+    pub(in crate::token::worker) fn description(&self) -> Result<TokenDescription, TokenError> {
+        let info = self.token.info().map_err(|failure| *failure.error)?;
+        Ok(TokenDescription {
+            label: info.label().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+            serial: info.serial_number().to_owned(),
+            firmware: info.firmware_version().to_string(),
+            pin_count_low: info.user_pin_count_low(),
+        })
+    }
+
+    /// Logs the user in, for all sessions of the process, and fills the index.
+    pub(super) fn log_in(&self, session: &Session, pin: &Secret) -> Result<(), Failure> {
+        let mut login = self.login();
+        let lasting = self.token.open_session()?;
+        let taken = self.token.log_in(&lasting, Who::User, pin)?;
+        // "Already logged in" says nothing about this PIN; the earlier one is known to be good.
+        let pin = match (taken, login.take().and_then(|earlier| earlier.pin)) {
+            (Taken::Already, earlier) => earlier,
+            (Taken::Now, _) => Some(pin.duplicate()),
+        };
+        *login = Some(Login { _session: lasting, pin });
+        drop(login);
+        self.refresh(session).map(|_| ())
+    }
+
+    /// Whether the user was logged in; a session fault may have undone it since.
+    pub(super) fn is_logged_in(&self) -> bool {
+        self.login().is_some()
+    }
+
+    /// Makes sessions, login and index anew, once for all threads that saw the same fault.
+    pub(super) fn rebuild(&self, seen: u64) -> Result<(), Failure> {
+        let mut login = self.login();
+        if self.generation.load(Ordering::Acquire) != seen {
+            return Ok(());
+        }
+        let Some(current) = login.as_mut() else {
+            return Err(self.token.refused("login", "the token", "CKR_USER_NOT_LOGGED_IN"));
+        };
+        let session = self.token.open_session()?;
+        let lost = || self.token.refused("login", "the token", "the PIN is not kept any more");
+        let pin = current.pin.take().ok_or_else(lost)?;
+        // A PIN that the token refuses now is dropped here and never sent again.
+        self.token.log_in(&session, Who::User, &pin)?;
+        current.pin = Some(pin);
+        current._session = session;
+        let reader = self.token.open_session()?;
+        self.refresh(&reader)?;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Reads all objects again; how many keys there are.
+    pub(super) fn refresh(&self, session: &Session) -> Result<usize, Failure> {
+        let _searching = self.searching();
+        let index = Index::read(&self.token, session)?;
+        let count = index.count();
+        *self.index_mut() = index;
+        Ok(count)
+    }
+}
+
+/// How a login came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Another session had logged in; the PIN was not looked at.
+    Already,
+    /// The token has taken this PIN.
+    Now,
+}
+
+impl Token {
+    fn open(open: &OpenToken) -> Result<Self, TokenError> {
+        let address = open.address.clone();
+        let lock = lock(&open.lock_file).map_err(|error| TokenError::WorkerUnstartable {
+            token: address.label.clone(),
+            cause: error.to_string(),
+        })?;
+        let context = load(&address)?;
+        let module = Module::load(&address.module).map_err(unusable(&address))?;
+        let slot = find_slot(&context, &address)?;
+        Ok(Self { address, context, module, slot, _lock: lock })
+    }
+
+    /// The token's label, as errors name it.
+    pub(super) fn name(&self) -> String {
+        self.address.label.clone()
+    }
+
+    /// A new read-write session.
+    pub(super) fn open_session(&self) -> Result<Session, Failure> {
+        self.context.open_rw_session(self.slot).map_err(self.refusal("open session", "the token", NO_MECHANISM))
+    }
+
+    fn info(&self) -> Result<TokenInfo, Failure> {
+        self.context.get_token_info(self.slot).map_err(self.refusal("describe", "the token", NO_MECHANISM))
+    }
+
+    /// Logs in, unless the token says that its last try is at stake.
+    pub(super) fn log_in(&self, session: &Session, who: Who, pin: &Secret) -> Result<Taken, Failure> {
+        let info = self.info()?;
+        let (final_try, locked, user) = match who {
+            Who::SecurityOfficer => (info.so_pin_final_try(), info.so_pin_locked(), UserType::So),
+            Who::User => (info.user_pin_final_try(), info.user_pin_locked(), UserType::User),
+        };
+        if locked {
+            return Err(TokenError::PinLocked { token: self.name() }.into());
+        }
+        if final_try {
+            return Err(TokenError::PinFinalTry { token: self.name() }.into());
+        }
+        let pin = RawAuthPin::new(Box::new(pin.expose().to_vec()));
+        match session.login_with_raw(user, &pin) {
+            Ok(()) => Ok(Taken::Now),
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(Taken::Already),
+            Err(error) => Err(self.login_refusal(who, error)),
+        }
+    }
+
+    fn login_refusal(&self, who: Who, error: Error) -> Failure {
+        let token = self.name();
+        match error {
+            Error::Pkcs11(RvError::PinLocked, _) => TokenError::PinLocked { token }.into(),
+            Error::Pkcs11(
+                RvError::PinExpired | RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
+                _,
+            ) => TokenError::PinRefused { token, source_name: who.pin_name().to_owned(), rv: rv_name(&error) }.into(),
+            other => self.refusal("login", "the token", NO_MECHANISM)(other),
+        }
+    }
+}
+
+impl Who {
+    /// Names the PIN where the worker knows more than the pool, which knows where the user's PIN came from.
+    const fn pin_name(self) -> &'static str {
+        match self {
+            Self::SecurityOfficer => "the SO PIN source",
+            Self::User => "",
+        }
+    }
+}
+
+/// Loads and initialises the module.
+pub(super) fn load(address: &TokenAddress) -> Result<Pkcs11, TokenError> {
+    let context = Pkcs11::new(&address.module).map_err(unusable(address))?;
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(unusable(address))?;
+    Ok(context)
+}
+
+fn unusable(address: &TokenAddress) -> impl Fn(Error) -> TokenError {
+    |error| TokenError::ModuleUnusable { module: address.module.clone(), cause: rv_name(&error) }
+}
+
+fn lock(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// The slot whose token has the label; slot numbers change and are never stored.
+fn find_slot(context: &Pkcs11, address: &TokenAddress) -> Result<Slot, TokenError> {
+    let mut seen = Vec::new();
+    for slot in context.get_slots_with_token().map_err(unusable(address))? {
+        // A slot that does not answer is not the one; the others may be well.
+        let Ok(info) = context.get_token_info(slot) else {
+            continue;
+        };
+        if info.token_initialized() && info.label() == address.label {
+            return Ok(slot);
+        }
+        if info.token_initialized() {
+            seen.push(info.label().to_owned());
+        }
+    }
+    Err(TokenError::TokenAbsent { label: address.label.clone(), module: address.module.clone(), seen: seen.join(", ") })
+}

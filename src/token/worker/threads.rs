@@ -1,0 +1,189 @@
+//! The session threads: each takes jobs from one queue, performs them in its own session, and answers.
+
+use super::pkcs11::{Backend, Fate, Seat, make_token};
+use crate::token::{
+    error::TokenError,
+    frame,
+    message::{Answer, OpenToken, Operation, Request, Response},
+};
+use rustix::process::{Signal, getpid, kill_process};
+use std::{
+    collections::VecDeque,
+    io,
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// The threads' common ground.
+pub(super) struct Crew {
+    queue: Mutex<Queue>,
+    /// A job has come, one is finished, or the queue is closed.
+    changed: Condvar,
+    socket: Mutex<UnixStream>,
+    backend: OnceLock<Backend>,
+    gave_up: AtomicBool,
+}
+
+/// A request, and when it came.
+pub(super) struct Job {
+    request: Request,
+    arrived: Instant,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    closed: bool,
+}
+
+impl Job {
+    pub(super) fn new(request: Request) -> Self {
+        Self { request, arrived: Instant::now() }
+    }
+
+    /// Whether the caller has been told that it took too long; nothing may happen any more then.
+    fn is_late(&self) -> bool {
+        self.arrived.elapsed() > Duration::from_millis(self.request.deadline_ms)
+    }
+}
+
+impl Crew {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            socket: Mutex::new(socket),
+            backend: OnceLock::new(),
+            gave_up: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn submit(&self, job: Job) {
+        self.queue().jobs.push_back(job);
+        self.changed.notify_one();
+    }
+
+    /// Starts a session thread.
+    pub(super) fn hire(self: &Arc<Self>, number: usize) -> io::Result<JoinHandle<()>> {
+        let crew = Arc::clone(self);
+        self.queue().threads += 1;
+        let thread = thread::Builder::new().name(format!("session-{number}")).spawn(move || crew.work());
+        if thread.is_err() {
+            self.queue().threads -= 1;
+        }
+        thread
+    }
+
+    /// The life of one session thread.
+    fn work(&self) {
+        // Dropped after the seat, so that the session is closed when the thread counts as gone.
+        let _leaving = Leaving(self);
+        let mut seat = Seat::default();
+        while let Some(job) = self.next() {
+            let (result, fate) = self.perform(&mut seat, &job);
+            self.answer(&Response { id: job.request.id, result });
+            if fate == Fate::End {
+                self.give_up();
+            }
+        }
+    }
+
+    /// Takes no more jobs, and waits for those under way; a call that hangs longer is killed with the process.
+    pub(super) fn close(&self, limit: Duration) {
+        let mut queue = self.queue();
+        queue.jobs.clear();
+        queue.closed = true;
+        self.changed.notify_all();
+        let until = Instant::now() + limit;
+        while queue.threads > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // A normal exit would run the module's destructors beside a call that is still inside it.
+                let _ = kill_process(getpid(), Signal::KILL);
+            }
+            queue = self.changed.wait_timeout(queue, left.min(POLL)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether a session thread has asked for a new process.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Acquire)
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn perform(&self, seat: &mut Seat, job: &Job) -> (Result<Answer, TokenError>, Fate) {
+        let operation = &job.request.operation;
+        match (operation, self.backend.get()) {
+            (Operation::Open(open), None) => (self.open(open), Fate::GoOn),
+            (Operation::MakeToken(new), None) => (make_token(new).map(|()| Answer::Done), Fate::GoOn),
+            (_, None) => {
+                let detail = format!("`{}` comes before the token is open", operation.name());
+                (Err(TokenError::Protocol { detail }), Fate::GoOn)
+            }
+            (_, Some(backend)) if job.is_late() => (Err(backend.late(operation, job.request.deadline_ms)), Fate::GoOn),
+            (_, Some(backend)) => backend.perform(seat, operation),
+        }
+    }
+
+    fn open(&self, open: &OpenToken) -> Result<Answer, TokenError> {
+        let backend = Backend::open(open)?;
+        let description = backend.description()?;
+        // Only the first request opens, so the place is free.
+        let _ = self.backend.set(backend);
+        Ok(Answer::Description(description))
+    }
+
+    fn answer(&self, response: &Response) {
+        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        // A parent that is gone wants no answer, and the reading thread sees its end too.
+        let _ = frame::write_blocking(&mut *socket, response);
+    }
+
+    /// Ends the reading of requests, and so the process.
+    fn give_up(&self) {
+        self.gave_up.store(true, Ordering::Release);
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = socket.shutdown(Shutdown::Read);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // The queue is consistent after every statement, so a panic elsewhere does not spoil it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a thread out.
+struct Leaving<'a>(&'a Crew);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.queue().threads -= 1;
+        self.0.changed.notify_all();
+        if thread::panicking() {
+            // The caller gets no answer; a new process is better than waiting for his deadline.
+            self.0.give_up();
+        }
+    }
+}
+
+/// How often the end looks whether a job has finished.
+const POLL: Duration = Duration::from_millis(20);

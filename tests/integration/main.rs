@@ -1,0 +1,15 @@
+//! Everything that needs a real token: the keyward binary against SoftHSM, and other programs against both.
+//!
+//! One binary, a folder for each noun. Each test makes a rig of its own in a temporary directory.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod audit;
+mod backup;
+mod ceremony;
+mod certificates;
+mod cli;
+mod export;
+mod keys;
+mod support;
+mod token;
