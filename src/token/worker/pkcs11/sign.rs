@@ -1,14 +1,12 @@
 //! Signatures (PKCS#11 v3.1, sections 6.1, 6.3), and the proofs that are made of them.
 
 use super::{Backend, fault::Failure, index::Entry, token::Token};
-use crate::{
-    base::{
-        algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
-        ids::KeyId,
-    },
-    pki::{PkiError, public_key},
-    token::{error::TokenError, message::SignJob},
+use crate::base::{
+    algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
+    ids::KeyId,
 };
+use crate::pki::{PkiError, public_key};
+use crate::token::{error::TokenError, message::SignJob};
 use cryptoki::{
     mechanism::{
         Mechanism, MechanismType,

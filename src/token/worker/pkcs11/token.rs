@@ -5,14 +5,12 @@ use super::{
     fault::{Failure, NO_MECHANISM, rv_name},
     index::Index,
 };
-use crate::{
-    base::secret::Secret,
-    token::{
-        address::{TokenAddress, TokenDescription},
-        error::TokenError,
-        message::OpenToken,
-        worker::ffi::Module,
-    },
+use crate::base::secret::Secret;
+use crate::token::{
+    address::{TokenAddress, TokenDescription},
+    error::TokenError,
+    message::OpenToken,
+    worker::ffi::Module,
 };
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
