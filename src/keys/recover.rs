@@ -10,7 +10,7 @@ use crate::base::{
     ids::{KeyId, KeySelector},
 };
 use crate::db::commit;
-use crate::token::message::TokenKey;
+use crate::token::{TokenError, message::TokenKey};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -101,7 +101,14 @@ async fn close(keys: &Keys, intent: &Intent, key: Option<KeyId>) -> Result<(), K
 /// # Errors
 /// The token is away or locked.
 pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
-    let mut seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
+    let seen = match keys.token.keys().await {
+        Err(error @ TokenError::TokenAbsent { .. }) => {
+            mark_absent(keys).await?;
+            return Err(error.into());
+        }
+        other => other?,
+    };
+    let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
     let mut transaction = keys.db.begin().await?;
     for key in db::all(&keys.db).await? {
@@ -125,6 +132,15 @@ pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     comparison.unrecorded = seen.into_values().map(|object| object.label).collect();
     comparison.unrecorded.sort();
     Ok(comparison)
+}
+
+/// A token that is away makes its keys absent; nothing else about them changes.
+async fn mark_absent(keys: &Keys) -> Result<(), KeyError> {
+    let mut transaction = keys.db.begin().await?;
+    for key in db::all(&keys.db).await? {
+        db::set_presence(&mut transaction, key.id, Presence::Absent.as_str()).await?;
+    }
+    Ok(commit(transaction).await?)
 }
 
 fn is_same(key: &KeyRecord, object: &TokenKey) -> bool {

@@ -394,7 +394,10 @@ impl Operation {
     /// Whether sending it a second time after the worker's death can do no harm.
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Sign(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_))
+        matches!(
+            self,
+            Self::Sign(_) | Self::Prove(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_)
+        )
     }
 }
 

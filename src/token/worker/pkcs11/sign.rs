@@ -5,7 +5,7 @@ use crate::base::{
     algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
     ids::KeyId,
 };
-use crate::pki::{PkiError, public_key};
+use crate::pki::{PkiError, public_key, signature};
 use crate::token::{error::TokenError, message::SignJob};
 use cryptoki::{
     mechanism::{
@@ -104,7 +104,7 @@ impl Token {
             .sign(&mechanism, by.handle, &to_be_signed(by.algorithm, scheme, input))
             .map_err(self.refusal("sign", by.id, name))?;
         if scheme.family() == KeyFamily::Elliptic && !scheme.is_fixed() {
-            return public_key::ecdsa_der_from_fixed(scheme, &signature).map_err(|error| not_proved(by.id, &error));
+            return signature::ecdsa_der_from_fixed(scheme, &signature).map_err(|error| not_proved(by.id, &error));
         }
         Ok(signature)
     }
