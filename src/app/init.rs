@@ -18,7 +18,7 @@ use crate::token::make_token;
 use serde::Serialize;
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -69,10 +69,11 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
         return Err(AppError::ProductionUnavailable);
     }
     let directory = request.directory.clone();
-    if directory.join(FILE).exists() {
-        return Err(AppError::Exists { directory });
-    }
     let was_there = directory.exists();
+    // Whatever of an instance is there already is somebody's: it is neither used nor, after a failure, removed.
+    if let Some(name) = MADE.iter().chain([&FILE]).find(|name| directory.join(name).exists()) {
+        return Err(AppError::Exists { directory, name });
+    }
     make_directory(&directory)?;
     let directory = directory.canonicalize().map_err(|source| AppError::Directory {
         action: "resolving",
@@ -144,6 +145,7 @@ async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
 
 fn make_directory(directory: &Path) -> Result<(), AppError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let made = made.and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
     made.map_err(|source| AppError::Directory { action: "making", path: directory.to_owned(), source })
 }
 

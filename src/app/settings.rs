@@ -60,6 +60,8 @@ impl Default for BackupSection {
 pub struct Environment {
     /// `KEYWARD_DIR`.
     pub directory: Option<PathBuf>,
+    /// `SOFTHSM2_CONF`: configuration of a SoftHSM token that is there already; `init` keeps it in the settings.
+    pub softhsm_conf: Option<PathBuf>,
     /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
     pub log: Option<String>,
     state_home: Option<PathBuf>,
@@ -74,6 +76,7 @@ impl Environment {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             directory: path("KEYWARD_DIR"),
+            softhsm_conf: path("SOFTHSM2_CONF"),
             log: std::env::var("KEYWARD_LOG").ok(),
             state_home: path("XDG_STATE_HOME"),
             home: path("HOME"),

@@ -205,7 +205,7 @@ impl Who {
     /// Names the PIN where the worker knows more than the pool, which knows where the user's PIN came from.
     const fn pin_name(self) -> &'static str {
         match self {
-            Self::SecurityOfficer => "the SO PIN source",
+            Self::SecurityOfficer => crate::token::message::SO_PIN_SOURCE,
             Self::User => "",
         }
     }
