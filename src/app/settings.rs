@@ -1,6 +1,7 @@
 //! `keyward.toml` and the environment. Paths in the file are relative to its directory; secrets are paths.
 
 use super::AppError;
+use crate::db::durable::replace;
 use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -131,7 +132,7 @@ impl Settings {
         let path = directory.join(FILE);
         let text = toml::to_string_pretty(self)
             .map_err(|error| AppError::Settings { path: path.clone(), faults: vec![error.to_string()] })?;
-        fs::write(&path, text).map_err(|source| AppError::Directory { action: "writing", path, source })
+        replace(&path, text.as_bytes()).map_err(|source| AppError::Directory { action: "writing", path, source })
     }
 
     /// What the token's pool needs.
