@@ -48,7 +48,8 @@ pub async fn restore(
     let _turn = backups.turn.lock().await;
     let bytes = if query.latest { backups.destination.read(&backups.destination.latest()?)? } else { given };
     let archive = Archive::open(&bytes)?;
-    let share = query.recovery.as_deref().map(|recovery| backups.recoveries.take(recovery)).transpose()?;
+    let take = |recovery| backups.recoveries.take(backups.keys.clock.as_ref(), caller, recovery);
+    let share = query.recovery.as_deref().map(take).transpose()?;
     let object = ObjectRef::new("archive", &archive.sha256, archive.name());
     let detail = json!({ "sequence": archive.manifest.sequence, "checkpoints": archive.manifest.checkpoints });
     let intent = backups.keys.audit.intent(caller, "backup.restore", &object, detail).await?;
