@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files,
-    output::{Output, lines, table},
+    output::{Output, lines, put_line, table},
 };
 use crate::backup::api::{
     BackupView, CoverageAnswer, DrillAnswer, DrillQuery, DrillResult, Light, RestoreAnswer, RestoreQuery,
@@ -174,10 +174,10 @@ fn show(backup: &BackupView) {
         ("KEKs", backup.keks.iter().map(|kek| format!("{} {}", kek.purpose, kek.kcv)).collect::<Vec<_>>().join(", ")),
     ]);
     for destination in &backup.destinations {
-        println!("stored at    {} ({})", destination.path, destination.name);
+        put_line!("stored at    {} ({})", destination.path, destination.name);
     }
     for key in &backup.not_covered {
-        println!("not covered  {} ({})", key.label, key.reason);
+        put_line!("not covered  {} ({})", key.label, key.reason);
     }
 }
 
@@ -192,7 +192,7 @@ fn show_restore(answer: &RestoreAnswer) {
         ("KEKs", answer.keks.clone()),
     ]);
     for failure in &answer.failed {
-        println!("failed: {} ({}): {}", failure.label, failure.code, failure.detail);
+        put_line!("failed: {} ({}): {}", failure.label, failure.code, failure.detail);
     }
 }
 
@@ -205,7 +205,7 @@ fn show_drill(answer: &DrillAnswer) {
         ("signature", answer.report.signature_file.clone()),
     ]);
     for key in answer.keys.iter().filter(|key| key.result != DrillResult::Proved) {
-        println!("{}: {} ({})", key.result, key.label, key.code);
+        put_line!("{}: {} ({})", key.result, key.label, key.code);
     }
 }
 
@@ -222,8 +222,11 @@ fn cover(answer: &CoverageAnswer) {
     });
     table(["KEY", "STATE", "WHY", "LAST BACKUP", "LAST PROOF"], rows);
     let summary = &answer.summary;
-    println!(
+    put_line!(
         "\n{} green, {} amber, {} red, {} token-only",
-        summary.green, summary.amber, summary.red, summary.token_only
+        summary.green,
+        summary.amber,
+        summary.red,
+        summary.token_only
     );
 }

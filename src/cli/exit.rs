@@ -3,7 +3,7 @@
 use super::output::Output;
 use crate::app::{AppError, errors_page::exit_code};
 use crate::base::fault::{Fault, Kind, Report};
-use crate::client::ClientError;
+use crate::client::{ClientError, LocalError};
 use std::{fmt::Display, io, process::ExitCode};
 
 /// Why a command ended without success.
@@ -28,35 +28,13 @@ impl CliError {
     }
 
     /// A local file that cannot be used.
-    pub(super) fn file(action: &str, path: impl Display, source: io::Error) -> Self {
-        let (kind, code, advice) = match source.kind() {
-            io::ErrorKind::AlreadyExists => {
-                (Kind::Conflict, "file-exists", "choose another name, or move the file away: nothing is overwritten")
-            }
-            io::ErrorKind::NotFound => (Kind::NotFound, "file-missing", "check the path"),
-            _ => (Kind::Unavailable, "file-unusable", "check free space and rights"),
-        };
-        let detail = match source.kind() {
-            io::ErrorKind::AlreadyExists => format!("{path} exists already"),
-            _ => format!("{action} {path} failed: {source}"),
-        };
-        Self::usage_like(kind, code, detail, advice)
+    pub(super) fn file(action: &'static str, path: impl Display, source: io::Error) -> Self {
+        Self::fault(&LocalError::file(action, path, source))
     }
 
-    /// Arguments that do not fit together.
-    pub(super) fn invalid(detail: impl Into<String>, advice: &str) -> Self {
-        Self::usage_like(Kind::Invalid, "argument-invalid", detail.into(), advice)
-    }
-
-    fn usage_like(kind: Kind, code: &str, detail: String, advice: &str) -> Self {
-        let report = Report {
-            code: code.to_owned(),
-            kind,
-            title: "a file or argument cannot be used".to_owned(),
-            detail,
-            advice: advice.to_owned(),
-        };
-        Self::Problem(report, String::new())
+    /// Arguments that do not fit together, and what to give instead.
+    pub(super) fn invalid(what: impl Into<String>, instead: &'static str) -> Self {
+        Self::fault(&LocalError::ArgumentInvalid { what: what.into(), instead })
     }
 }
 

@@ -7,7 +7,26 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+/// As `println!`, to a reader that may have closed the pipe.
+macro_rules! put_line {
+    ($($text:tt)*) => { $crate::cli::output::put(format_args!("{}\n", format_args!($($text)*))) };
+}
+pub(super) use put_line;
+
+/// Writes to standard output. A reader that closed the pipe has what it wanted, and the command still ends as it should.
+pub(super) fn put(text: fmt::Arguments<'_>) {
+    let _ = io::stdout().write_fmt(text);
+}
+
+/// Writes a line to standard error, if anybody listens.
+pub(super) fn tell(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,11 +52,7 @@ impl Output {
     /// Prints an answer: as JSON, or by the given words.
     pub(super) fn answer<T: Serialize>(self, answer: &T, words: impl FnOnce(&T)) {
         match self.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(answer).unwrap_or_default();
-                // A reader that closed the pipe has what it wanted.
-                let _ = writeln!(io::stdout(), "{text}");
-            }
+            Format::Json => put_line!("{}", serde_json::to_string_pretty(answer).unwrap_or_default()),
             Format::Table => words(answer),
         }
     }
@@ -45,7 +60,7 @@ impl Output {
     /// A message for people, beside the answer.
     pub(super) fn say(self, message: &str) {
         if !self.quiet {
-            eprintln!("{message}");
+            tell(format_args!("{message}"));
         }
     }
 
@@ -56,13 +71,12 @@ impl Output {
                 "code": report.code, "kind": report.kind, "title": report.title, "detail": report.detail,
                 "advice": report.advice, "request_id": request,
             });
-            let _ = writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&problem).unwrap_or_default());
+            put_line!("{}", serde_json::to_string_pretty(&problem).unwrap_or_default());
             return;
         }
-        eprintln!("error: {}", report.detail);
-        eprintln!("       {}", report.advice);
         let request = if request.is_empty() { String::new() } else { format!(", request {request}") };
-        eprintln!("       ({}{request})", report.code);
+        let Report { detail, advice, code, .. } = report;
+        tell(format_args!("error: {detail}\n       {advice}\n       ({code}{request})"));
     }
 
     /// A bar for work that takes longer than a second, on a terminal only.
@@ -105,13 +119,13 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     for row in rows {
         table.add_row(row);
     }
-    println!("{}", table.trim_fmt());
+    put_line!("{}", table.trim_fmt());
 }
 
 /// Prints names and values, one a line.
 pub(super) fn lines<const N: usize>(lines: [(&str, String); N]) {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in lines {
-        println!("{name:width$}  {value}");
+        put_line!("{name:width$}  {value}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     exit::CliError,
-    output::{Output, lines},
+    output::{Output, lines, put_line},
 };
 use crate::backup::api::{BackupView, CoverageSummary};
 use crate::base::{custody::Posture, fault::Report};
@@ -63,19 +63,19 @@ fn show(status: &Status) {
         show_token(token);
     }
     if let Some(problem) = &status.token_problem {
-        println!("token away        {}\n                  {}", problem.detail, problem.advice);
+        put_line!("token away        {}\n                  {}", problem.detail, problem.advice);
     }
     if status.instance.posture == Posture::Rig {
-        println!("note              this is a rig, for trying out: PINs lie in its directory");
+        put_line!("note              this is a rig, for trying out: PINs lie in its directory");
     }
     if status.provisional_kek {
-        println!("note              the KEKs are provisional: keep share-provisional.txt in a safe place");
+        put_line!("note              the KEKs are provisional: keep share-provisional.txt in a safe place");
     }
 }
 
 fn show_token(token: &TokenView) {
-    println!("token             {} ({}, {})", token.uri, token.model, token.module);
-    println!("keys in token     {}", token.keys.present);
+    put_line!("token             {} ({}, {})", token.uri, token.model, token.module);
+    put_line!("keys in token     {}", token.keys.present);
     let lists = [
         ("MISSING", &token.keys.missing, "in the inventory, not in the token: restore them"),
         ("REPLACED", &token.keys.replaced, "another public key than recorded: not used"),
@@ -83,7 +83,7 @@ fn show_token(token: &TokenView) {
     ];
     for (name, labels, meaning) in lists {
         if !labels.is_empty() {
-            println!("{name:17} {} ({meaning})", labels.join(", "));
+            put_line!("{name:17} {} ({meaning})", labels.join(", "));
         }
     }
 }

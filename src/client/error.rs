@@ -1,6 +1,6 @@
 //! Why a call did not succeed.
 
-use crate::base::fault::{Kind, Report};
+use crate::base::fault::Report;
 use serde::Deserialize;
 
 /// Why a call did not succeed.
@@ -22,6 +22,10 @@ pub enum ClientError {
     },
 }
 
+crate::catalogue! {
+    UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
+}
+
 #[derive(Deserialize)]
 struct Document {
     #[serde(flatten)]
@@ -30,7 +34,8 @@ struct Document {
 }
 
 impl ClientError {
-    pub(super) fn unreadable(cause: impl std::fmt::Display) -> Self {
+    /// An answer that is not what was expected.
+    pub fn unreadable(cause: impl std::fmt::Display) -> Self {
         Self::Unreadable { cause: cause.to_string() }
     }
 
@@ -47,12 +52,12 @@ impl ClientError {
     pub fn report(&self) -> Report {
         match self {
             Self::Refused { problem, .. } => problem.clone(),
-            Self::Unreadable { cause } => Report {
-                code: "answer-unreadable".to_owned(),
-                kind: Kind::Internal,
-                title: "the answer cannot be read".to_owned(),
-                detail: format!("the answer cannot be read: {cause}"),
-                advice: "client and server must be the same version of keyward".to_owned(),
+            Self::Unreadable { .. } => Report {
+                code: UNREADABLE.code.to_owned(),
+                kind: UNREADABLE.kind,
+                title: UNREADABLE.title.to_owned(),
+                detail: self.to_string(),
+                advice: UNREADABLE.advice.to_owned(),
             },
         }
     }
