@@ -224,7 +224,10 @@ mod tests {
         let again = bench.commands.show(done.id, 0, Duration::ZERO).await.unwrap();
 
         assert_eq!((done.state, done.result), (CommandState::Done, Some(json!(7))));
-        assert_eq!((failed.state, failed.problem.unwrap().code.as_str()), (CommandState::Failed, "command-interrupted"));
+        assert_eq!(
+            (failed.state, failed.problem.unwrap().code.as_str()),
+            (CommandState::Failed, "command-interrupted")
+        );
         assert_eq!(again.state, CommandState::Done);
     }
 
@@ -242,7 +245,10 @@ mod tests {
 
         assert_eq!((view.state, view.problem.unwrap().code.as_str()), (CommandState::Failed, "command-interrupted"));
         let page = bench.commands.audit.list(crate::audit::api::RecordFilter::default()).await.unwrap();
-        assert_eq!((page.items[0].event.as_str(), page.items[0].code.as_str()), ("command.refuse", "command-interrupted"));
+        assert_eq!(
+            (page.items[0].event.as_str(), page.items[0].code.as_str()),
+            ("command.refuse", "command-interrupted")
+        );
     }
 
     #[tokio::test]
