@@ -142,18 +142,20 @@ async fn change_places(
 }
 
 /// In a token that does not hold the recorded audit key a new one is made: it is `token-only`, so every token
-/// has its own, and its logs go on under a name of their own.
+/// has its own, and its logs go on under a name of their own. Waits for the CA key, which certifies it.
 pub(super) async fn settle_audit_key(backups: &Backups) -> Result<(), BackupError> {
     let keys = &backups.keys;
-    if !authority::renew_audit_key(keys).await? {
+    if !authority::is_in_token(keys, authority::CA).await? {
         return Ok(());
     }
-    let audit = list::find(keys, &KeySelector::Label(authority::AUDIT.to_owned())).await?;
-    let (id, suffix) = (*backups.instance.read().await, random_part(&audit.id.to_string()));
-    let mut transaction = keys.db.begin().await?;
-    instance::rename(&mut transaction, id, &suffix).await?;
-    commit(transaction).await?;
-    keys.audit.rename(Writer { instance: id, suffix });
+    if !authority::is_in_token(keys, authority::AUDIT).await? {
+        let audit = authority::renew_audit_key(keys).await?;
+        let (id, suffix) = (*backups.instance.read().await, random_part(&audit.id.to_string()));
+        let mut transaction = keys.db.begin().await?;
+        instance::rename(&mut transaction, id, &suffix).await?;
+        commit(transaction).await?;
+        keys.audit.rename(Writer { instance: id, suffix });
+    }
     sign_in(backups).await
 }
 

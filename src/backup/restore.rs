@@ -141,7 +141,6 @@ async fn put_all_back(
     if relation == Relation::TakesOver {
         take_over(backups, caller, &open).await?;
     }
-    settle_audit_key(backups).await?;
     let destroyed = take_tombstones_in(backups, caller, &open).await?;
     let wanted = select(&open, task.query)?;
     let mut work = Restoring::new(backups, caller, &open).await?;
@@ -150,6 +149,7 @@ async fn put_all_back(
     for some in wanted.chunks(AT_ONCE) {
         work.put_back(some, progress).await?;
     }
+    settle_audit_key(backups).await?;
     note_archive(backups, &task.archive, Some(&open.inventory)).await?;
     Ok(work.answer)
 }

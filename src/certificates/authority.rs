@@ -63,22 +63,25 @@ pub async fn certify_audit_key(keys: &Keys) -> Result<(), CertificateError> {
     Ok(())
 }
 
-/// Makes a new audit key if the token does not hold the recorded one: it never leaves a token, so each token
-/// has its own. Answers whether it did.
+/// Whether the token holds the key with this label that the inventory knows.
 ///
 /// # Errors
-/// The token is away, or cannot make the key.
-pub async fn renew_audit_key(keys: &Keys) -> Result<bool, CertificateError> {
+/// The token is away.
+pub async fn is_in_token(keys: &Keys, label: &'static str) -> Result<bool, CertificateError> {
+    let key = own_key(keys, label).await?;
+    Ok(keys.token.keys().await?.iter().any(|object| object.id == key.id))
+}
+
+/// Makes a new audit key in the place of the recorded one; it has no certificate yet.
+///
+/// # Errors
+/// The token cannot make the key.
+pub async fn renew_audit_key(keys: &Keys) -> Result<KeyRecord, CertificateError> {
     let audit = own_key(keys, AUDIT).await?;
-    if keys.token.keys().await?.iter().any(|key| key.id == audit.id) {
-        return Ok(false);
-    }
     let mut transaction = keys.db.begin().await?;
     forget(&mut transaction, audit.id).await?;
     commit(transaction).await?;
-    make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?;
-    certify_audit_key(keys).await?;
-    Ok(true)
+    Ok(make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?)
 }
 
 /// Writes `tls/ca.pem` and `audit/audit.pem`, if they are not so already.
