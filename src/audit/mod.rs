@@ -131,6 +131,26 @@ impl Audit {
         *self.0.writer.write().unwrap_or_else(PoisonError::into_inner) = writer;
     }
 
+    /// Goes on under another name and with another key. What the former key signed last is kept beside the new
+    /// checkpoints, named after the new writer.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be renamed.
+    pub fn hand_over(&self, writer: Writer) -> Result<(), AuditError> {
+        for log in Log::ALL {
+            let path = publish::checkpoint_path(&self.0.directory, *log);
+            let kept = path.with_added_extension(format!("before-{}", writer.suffix));
+            match std::fs::rename(&path, kept) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error::unusable("rename", &path)(cause));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.rename(writer);
+        Ok(())
+    }
+
     /// Who writes these logs.
     #[must_use]
     pub fn writer(&self) -> Writer {

@@ -149,12 +149,16 @@ pub(super) async fn settle_audit_key(backups: &Backups) -> Result<(), BackupErro
         return Ok(());
     }
     if !authority::is_in_token(keys, authority::AUDIT).await? {
-        let audit = authority::renew_audit_key(keys).await?;
+        authority::renew_audit_key(keys).await?;
+    }
+    // A key without certificate is new, also if a crash came between its making and this.
+    if authority::audit_chain(keys).await?.is_empty() {
+        let audit = list::find(keys, &KeySelector::Label(authority::AUDIT.to_owned())).await?;
         let (id, suffix) = (*backups.instance.read().await, random_part(&audit.id.to_string()));
         let mut transaction = keys.db.begin().await?;
         instance::rename(&mut transaction, id, &suffix).await?;
         commit(transaction).await?;
-        keys.audit.rename(Writer { instance: id, suffix });
+        keys.audit.hand_over(Writer { instance: id, suffix })?;
     }
     sign_in(backups).await
 }

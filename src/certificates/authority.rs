@@ -76,12 +76,13 @@ pub async fn is_in_token(keys: &Keys, label: &'static str) -> Result<bool, Certi
 ///
 /// # Errors
 /// The token cannot make the key.
-pub async fn renew_audit_key(keys: &Keys) -> Result<KeyRecord, CertificateError> {
+pub async fn renew_audit_key(keys: &Keys) -> Result<(), CertificateError> {
     let audit = own_key(keys, AUDIT).await?;
     let mut transaction = keys.db.begin().await?;
     forget(&mut transaction, audit.id).await?;
     commit(transaction).await?;
-    Ok(make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?)
+    make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?;
+    Ok(())
 }
 
 /// Writes `tls/ca.pem` and `audit/audit.pem`, if they are not so already.
