@@ -133,7 +133,7 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
         recoveries: crate::ceremony::recover::Recoveries::default(),
         turn: Arc::new(Mutex::new(())),
     };
-    let commands = Commands::open(keys.db.clone(), Arc::clone(&keys.clock)).await?;
+    let commands = Commands::open(keys.audit.clone(), keys.db.clone(), Arc::clone(&keys.clock)).await?;
     Ok(Services { backups, commands, keys: keys.clone() })
 }
 

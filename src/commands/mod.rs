@@ -1,7 +1,8 @@
 //! Commands: long work as a recorded unit with progress and result, whoever asked for it.
 //!
 //! Invariants: a command has a row before it begins; it ends once, with a result or a problem; one that
-//! was running when keyward ended is failed at the next start, never running for ever.
+//! was running when keyward ended is failed at the next start, never running for ever; and a failure of which
+//! its work has recorded nothing is in the audit log all the same.
 
 pub mod api;
 mod db;
@@ -9,6 +10,7 @@ pub mod error;
 
 pub use error::CommandError;
 
+use crate::audit::{Audit, ObjectRef, Verdict};
 use crate::base::{
     fault::{Fault, Report},
     ids::CommandId,
@@ -18,6 +20,7 @@ use crate::base::{
 use crate::db::Database;
 use api::{CommandState, CommandView, ProgressView};
 use serde::Serialize;
+use serde_json::json;
 use std::{
     collections::HashMap,
     future::Future,
@@ -29,6 +32,7 @@ use tokio::sync::watch;
 /// The commands of this instance; cheap to clone.
 #[derive(Clone)]
 pub struct Commands {
+    audit: Audit,
     db: Database,
     clock: Arc<dyn Clock>,
     live: Arc<Mutex<HashMap<CommandId, watch::Receiver<Live>>>>,
@@ -67,10 +71,10 @@ impl Commands {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn open(db: Database, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
+    pub async fn open(audit: Audit, db: Database, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
         let report = Report::of(&CommandError::Interrupted);
         db::fail_running(&db, &report, clock.now()).await?;
-        Ok(Self { db, clock, live: Arc::default() })
+        Ok(Self { audit, db, clock, live: Arc::default() })
     }
 
     /// Records a command and begins its work in the background.
@@ -89,14 +93,17 @@ impl Commands {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let id = CommandId::new();
-        let view = CommandView::new(id, kind, self.clock.now());
+        let view = CommandView::new(id, kind, caller.request, self.clock.now());
         db::insert(&self.db, &view, &caller.principal.id).await?;
         let (sender, receiver) = watch::channel(Live::default());
         self.live().insert(id, receiver);
         let work = work(Progress(sender.clone()));
-        let this = self.clone();
+        let (this, caller) = (self.clone(), caller.clone());
         tokio::spawn(async move {
             let outcome = work.await;
+            if let Err(error) = &outcome {
+                this.record_failure(&caller, kind, id, error).await;
+            }
             this.end(id, outcome).await;
             sender.send_modify(|live| live.ended = true);
             this.live().remove(&id);
@@ -120,6 +127,17 @@ impl Commands {
         let mut view = db::find(&self.db, id).await?.ok_or(CommandError::Unknown { id })?;
         view.progress = progress.unwrap_or_default();
         Ok(view)
+    }
+
+    /// The answer to the request was that the command has begun, so nobody else records what was refused since.
+    async fn record_failure(&self, caller: &Caller, kind: &'static str, id: CommandId, error: &impl Fault) {
+        if caller.is_recorded() {
+            return;
+        }
+        let verdict = Verdict::of_fault(error, json!({}));
+        if let Err(error) = self.audit.event(caller, kind, &ObjectRef::new("command", id, ""), verdict).await {
+            tracing::error!(request.id = %caller.request, error = %error, "a failed command could not be recorded");
+        }
     }
 
     async fn end<T: Serialize, E: Fault>(&self, id: CommandId, outcome: Result<T, E>) {
