@@ -92,6 +92,9 @@ pub(super) async fn run(audit: Audit, client: &Client, output: Output) -> Result
 
 /// `audit verify FILE`, without an instance.
 pub(super) fn verify_file(file: &Path, cert: &Path, against: &[PathBuf], output: Output) -> Result<(), CliError> {
+    for path in [file, cert].into_iter().chain(against.iter().map(PathBuf::as_path)) {
+        files::check_there(path)?;
+    }
     let report = crate::audit::offline::verify_file(file, cert, against).map_err(|error| CliError::fault(&error))?;
     judge(&report, output)
 }

@@ -10,7 +10,7 @@ mod backups;
 mod ceremonies;
 mod certificates;
 mod doctor;
-mod exit;
+pub mod exit;
 mod exports;
 mod files;
 mod init;
@@ -111,7 +111,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Errors => {
-                print!("{}", errors_page::page());
+                print!("{}", errors_page::page(exit::ENTRIES));
                 Ok(())
             }
             command => {
