@@ -79,7 +79,7 @@ const HEAD: &str = "\
 
 Printed from the code (`cargo run -- errors`); a test compares. Every problem document has `code`, `kind`,
 `detail` (the particulars), `advice` and `request_id`; the command line prints the same and exits with
-the kind's number. 0 is done, 2 is a wrong command line.
+the kind's number. 0 is done, 2 is a wrong command line (code `usage`).
 
 | code | exit | kind | what it means, and what to do |
 |---|---|---|---|

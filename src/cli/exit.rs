@@ -52,6 +52,9 @@ impl CliError {
     }
 }
 
+/// Exit code of a wrong command line, which never becomes a request.
+const USAGE: u8 = 2;
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let request = match &error {
@@ -60,6 +63,22 @@ impl From<ClientError> for CliError {
         };
         Self::Problem(error.report(), request)
     }
+}
+
+/// Shows help, or says what is wrong with the command line.
+pub(super) fn usage(error: &clap::Error, output: Output) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that closed the pipe has what it wanted.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let detail = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let report = Report { code: "usage".to_owned(), ..ARGUMENT_INVALID.report(detail) };
+    if !output.problem_as_json(&report, "") {
+        let _ = error.print();
+    }
+    ExitCode::from(USAGE)
 }
 
 /// Tells the person what happened, and gives the exit code.
