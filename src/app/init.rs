@@ -17,8 +17,8 @@ use crate::db::{commit, instance};
 use crate::token::make_token;
 use serde::Serialize;
 use std::{
-    fs,
-    os::unix::fs::DirBuilderExt as _,
+    fs::{self, Permissions},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -72,7 +72,7 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     if directory.join(FILE).exists() {
         return Err(AppError::Exists { directory });
     }
-    let was_there = directory.exists();
+    let before = Before::of(&directory);
     make_directory(&directory)?;
     let directory = directory.canonicalize().map_err(|source| AppError::Directory {
         action: "resolving",
@@ -82,7 +82,7 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     let lock = super::start::lock(&directory)?;
     let made = make(&directory, request).await;
     if made.is_err() {
-        undo(&directory, was_there);
+        before.put_back(&directory);
     }
     drop(lock);
     made
@@ -142,21 +142,38 @@ async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
     Ok(settings.token)
 }
 
+/// The directory, which nobody else may enter, though it was there before.
 fn make_directory(directory: &Path) -> Result<(), AppError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|source| AppError::Directory { action: "making", path: directory.to_owned(), source })
+    let closed = made.and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o700)));
+    closed.map_err(|source| AppError::Directory { action: "making", path: directory.to_owned(), source })
 }
 
-/// Removes what an `init` that failed has made; an existing token is not touched.
-fn undo(directory: &Path, was_there: bool) {
-    if !was_there {
-        let _ = fs::remove_dir_all(directory);
-        return;
+/// What there was before `init`: its permissions, if there was a directory, and what in it has a name that `init` uses.
+struct Before {
+    permissions: Option<Permissions>,
+    names: Vec<&'static str>,
+}
+
+impl Before {
+    fn of(directory: &Path) -> Self {
+        let permissions = fs::metadata(directory).map(|found| found.permissions()).ok();
+        let names = MADE.iter().copied().filter(|name| directory.join(name).exists()).collect();
+        Self { permissions, names }
     }
-    for name in MADE {
-        let path = directory.join(name);
+
+    /// Removes what an `init` that failed has made; an existing token is not touched.
+    fn put_back(self, directory: &Path) {
         // What cannot be removed is found by the next `init`, which says so.
-        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let Some(permissions) = self.permissions else {
+            let _ = fs::remove_dir_all(directory);
+            return;
+        };
+        for name in MADE.iter().filter(|name| !self.names.contains(name)) {
+            let path = directory.join(name);
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        let _ = fs::set_permissions(directory, permissions);
     }
 }
 
