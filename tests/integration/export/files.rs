@@ -70,7 +70,8 @@ fn the_answer_says_exactly_what_left_and_points_at_its_record() {
     assert_eq!(rig.json(&["export", "show", view["id"].as_str().unwrap()]), kept);
     assert_eq!(rig.json(&["export", "list"])["items"], json!([kept]));
     let pem = rig.file("web.pem");
-    let view = rig.json(&["export", "create", "web", "--format", "pem", "--out", &pem, "--passphrase-file", &passphrase]);
+    let view =
+        rig.json(&["export", "create", "web", "--format", "pem", "--out", &pem, "--passphrase-file", &passphrase]);
     assert_eq!((&view["profile"], &view["format"], &view["reason"]), (&Value::Null, &json!("pem"), &json!("")));
 }
 

@@ -29,7 +29,8 @@ fn a_pkcs12_file_needs_a_certificate_and_a_pem_file_does_not() {
     let (rig, passphrase) = rig_with_passphrase();
     rig.key("bare", "p256", "exportable");
     let out = rig.file("bare.out");
-    let create = |format| ["export", "create", "bare", "--format", format, "--out", &out, "--passphrase-file", &passphrase];
+    let create =
+        |format| ["export", "create", "bare", "--format", format, "--out", &out, "--passphrase-file", &passphrase];
 
     rig.refused(&create("pkcs12"), 3, "certificate-missing");
 
@@ -64,7 +65,8 @@ fn a_passphrase_never_stands_on_the_command_line() {
     let (rig, _) = rig_with_passphrase();
     let out = rig.file("web.out");
 
-    let ended = rig.keyward(&["export", "create", "web", "--format", "pem", "--out", &out, "--passphrase", "correct 77"]);
+    let ended =
+        rig.keyward(&["export", "create", "web", "--format", "pem", "--out", &out, "--passphrase", "correct 77"]);
 
     assert_eq!(ended.code, 2);
     assert!(ended.stderr.contains("unexpected argument '--passphrase'"), "{ended:?}");
