@@ -96,7 +96,7 @@ fn removed_repeated_and_swapped_records_are_named() {
     let rig = used_rig();
     let file = export(&rig, "audit.jsonl");
     // Line 0 is the header; then management 1, 2, …
-    let cases: [(fn(&mut Vec<&str>), _); 4] = [
+    let cases: [(Change, _); 4] = [
         (|lines| _ = lines.remove(4), problem("record-missing", "management", 4)),
         (|lines| lines.insert(5, lines[3]), problem("record-repeated", "management", 3)),
         (|lines| lines.swap(6, 7), problem("record-out-of-order", "management", 6)),
@@ -166,6 +166,9 @@ fn a_check_needs_both_file_and_certificate_and_says_what_cannot_be_read() {
     assert_eq!(offline(&[&file, "--cert", &file]).code, 3);
     assert_eq!(rig.refused(&["audit", "export", "--out", &file], 6, "file-exists")["kind"], "conflict");
 }
+
+/// What is done to the lines of an export.
+type Change = fn(&mut Vec<&str>);
 
 /// Checks a file in a process that knows nothing of the instance.
 fn verify(rig: &Rig, file: &str, against: &[&str]) -> Ended {

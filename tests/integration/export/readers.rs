@@ -14,8 +14,10 @@ const FORMATS: [(&str, &[&str]); 3] = [
     ("pem", &["--format", "pem"]),
 ];
 /// Each gives the private key of a file in clear, as PEM, or says why it cannot.
-const READERS: [(&str, fn(&Cell) -> Result<String, String>); 4] =
+const READERS: [(&str, Read); 4] =
     [("OpenSSL", by_openssl), ("keytool", by_keytool), ("NSS", by_nss), ("GnuTLS", by_gnutls)];
+
+type Read = fn(&Cell) -> Result<String, String>;
 
 /// One file for one reader.
 struct Cell<'a> {
@@ -49,7 +51,7 @@ fn every_reader_opens_every_file_but_for_the_listed_ones() {
 }
 
 /// What one reader does otherwise than the table says.
-fn judged(rig: &Rig, reader: &'static str, read: fn(&Cell) -> Result<String, String>) -> Vec<String> {
+fn judged(rig: &Rig, reader: &'static str, read: Read) -> Vec<String> {
     let mut wrong = Vec::new();
     for algorithm in ALGORITHMS {
         for (format, _) in FORMATS {
