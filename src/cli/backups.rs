@@ -116,7 +116,7 @@ pub(super) fn verify(file: &Path, output: Output) -> Result<(), CliError> {
             ("number", answer.archive.sequence.to_string()),
             ("sha256", answer.archive.sha256.clone()),
             ("instance", answer.instance.clone()),
-            ("root fingerprint", answer.root_sha256.clone()),
+            ("root SHA-256", answer.root_sha256.clone()),
             ("keys", answer.keys.to_string()),
             ("not covered", answer.not_covered.to_string()),
         ]);
