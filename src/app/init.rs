@@ -81,6 +81,7 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     let made = make(&directory, request).await;
     if made.is_err() {
         clear(&directory);
+        let _ = fs::remove_file(directory.join(super::start::LOCK));
         put_back(&directory, before);
     }
     drop(lock);
@@ -182,7 +183,7 @@ fn make_directory(directory: &Path) -> Result<Option<Permissions>, AppError> {
 
 /// After a failure the directory is as before: gone, or open again.
 fn put_back(directory: &Path, before: Option<Permissions>) {
-    // Only ours was in it, so it is empty but for the lock.
+    // Neither can be told to anybody who could do more about it.
     let _ = match before {
         None => fs::remove_dir_all(directory),
         Some(permissions) => fs::set_permissions(directory, permissions),

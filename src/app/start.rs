@@ -77,7 +77,7 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
 
 /// Takes the instance for this process; given back when the file is closed.
 pub(super) fn lock(directory: &Path) -> Result<File, AppError> {
-    let path = directory.join("keyward.lock");
+    let path = directory.join(LOCK);
     let failed = |source| AppError::Directory { action: "locking", path: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
@@ -113,7 +113,10 @@ async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
             tracing::info!(count, "interrupted requests were brought to an end");
             authority::certify_audit_key(keys).await?;
             authority::publish(keys, directory).await?;
-            keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
+            if let Err(error) = keys.audit.checkpoint(&authority::audit_signer(keys).await?).await {
+                // A log that was tampered with is not signed; that is for `audit verify` to say.
+                tracing::error!(%error, "no checkpoint of the audit logs");
+            }
             Ok(())
         }
         Err(error) if is_token_away(&error) => {
@@ -172,3 +175,6 @@ impl Carrier for InProcess {
         })
     }
 }
+
+/// Held by the process that works with the instance.
+pub(super) const LOCK: &str = "keyward.lock";

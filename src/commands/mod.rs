@@ -123,16 +123,16 @@ impl Commands {
     }
 
     /// A command that was refused before its intent leaves a record all the same; an internal fault its words in the log.
-    async fn record_refusal(&self, caller: &Caller, id: CommandId, kind: &str, error: &dyn Fault) {
+    async fn record_refusal(&self, caller: &Caller, id: CommandId, kind: &'static str, error: &dyn Fault) {
         if error.entry().kind == Kind::Internal {
             tracing::error!(request.id = %caller.request, command.id = %id, error = %error, "an internal fault");
         }
         if caller.is_recorded() {
             return;
         }
-        let object = ObjectRef::new("command", id, kind);
+        let object = ObjectRef::new("command", id, "");
         let verdict = Verdict::of_fault(error, json!({}));
-        if let Err(error) = self.audit.event(caller, "command.refuse", &object, verdict).await {
+        if let Err(error) = self.audit.event(caller, kind, &object, verdict).await {
             tracing::error!(request.id = %caller.request, error = %error, "a refusal could not be recorded");
         }
     }

@@ -34,13 +34,16 @@ fn a_production_instance_is_refused_and_nothing_is_made() {
 #[test]
 fn an_init_that_fails_leaves_the_directory_as_it_was() {
     let home = tempfile::tempdir().unwrap();
-    let (new, there) = (home.path().join("new"), home.path().join("there"));
+    let (new, empty, there) = (home.path().join("new"), home.path().join("empty"), home.path().join("there"));
     let pin = home.path().join("pin");
     fs::write(&pin, "123456").unwrap();
     fs::set_permissions(&pin, Permissions::from_mode(0o600)).unwrap();
     fs::create_dir_all(there.join("tls")).unwrap();
     fs::write(there.join("tls/mine.pem"), "mine").unwrap();
-    fs::set_permissions(&there, Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(&empty).unwrap();
+    for open in [&empty, &there] {
+        fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
+    }
     let pin = pin.to_str().unwrap();
     let long = "x".repeat(33);
     let softhsm = softhsm(&home);
@@ -51,12 +54,15 @@ fn an_init_that_fails_leaves_the_directory_as_it_was() {
     ];
 
     for (arguments, exit) in failing {
-        for directory in [&new, &there] {
+        // What others may enter and something is in is not taken at all.
+        for (directory, exit) in [(&new, exit), (&empty, exit), (&there, if exit == 3 { 3 } else { 10 })] {
             let ended = init(directory, arguments);
             assert_eq!(ended.code, exit, "{ended:?}");
             assert!(!ended.json()["advice"].as_str().unwrap().is_empty(), "{ended:?}");
         }
         assert!(!new.exists());
+        assert!(names(&empty).is_empty());
+        assert_eq!(fs::metadata(&empty).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(names(&there), ["tls"]);
         assert_eq!(names(&there.join("tls")), ["mine.pem"]);
         assert_eq!(fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o755);
