@@ -3,7 +3,7 @@
 use super::{AppError, settings::Settings};
 use crate::access::local_caller;
 use crate::audit::{Audit, Writer};
-use crate::backup::{Backups, destination::Directory};
+use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
     fault::Kind,
     principal::Caller,
@@ -58,21 +58,26 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     if !directory.join(super::settings::FILE).exists() {
         return Err(missing());
     }
-    let lock = lock(directory)?;
-    let settings = Settings::read(directory)?;
-    let db = open_database(directory).await?;
+    let directory = directory.canonicalize().map_err(|_| missing())?;
+    let lock = lock(&directory)?;
+    let settings = Settings::read(&directory)?;
+    let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
-    let keys = open_keys(directory, &settings, db, &row).await?;
-    settle(&keys, directory).await?;
-    let services = services(directory, &settings, &keys, &row).await?;
+    let keys = open_keys(&directory, &settings, db, &row).await?;
+    settle(&keys, &directory).await?;
+    let services = services(&directory, &settings, &keys, &row).await?;
+    if let Err(error) = backup::adopt_unrecorded(&services.backups).await {
+        // A destination that is away stops backups, and nothing else.
+        tracing::warn!(%error, "archives at the destination could not be looked through");
+    }
     let carrier = InProcess { router: router(services), caller };
     Ok(Running { keys, client: Client::new(carrier), _lock: lock })
 }
 
 /// Takes the instance for this process; given back when the file is closed.
 pub(super) fn lock(directory: &Path) -> Result<File, AppError> {
-    let path = directory.join("keyward.lock");
+    let path = directory.join(LOCK);
     let failed = |source| AppError::Directory { action: "locking", path: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
@@ -107,7 +112,12 @@ async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
         Ok(count) => {
             tracing::info!(count, "interrupted requests were brought to an end");
             authority::certify_audit_key(keys).await?;
-            Ok(authority::publish(keys, directory).await?)
+            authority::publish(keys, directory).await?;
+            if let Err(error) = keys.audit.checkpoint(&authority::audit_signer(keys).await?).await {
+                // A log that was tampered with is not signed; that is for `audit verify` to say.
+                tracing::error!(%error, "no checkpoint of the audit logs");
+            }
+            Ok(())
         }
         Err(error) if is_token_away(&error) => {
             tracing::warn!(%error, "interrupted requests wait for the token");
@@ -124,7 +134,7 @@ fn is_token_away(error: &crate::keys::KeyError) -> bool {
 
 async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
     let destination = Directory::new(directory.join(&settings.backup.directory));
-    destination.clear_partial();
+    destination.clear_partial(row.id);
     let backups = Backups {
         keys: keys.clone(),
         instance: Arc::new(RwLock::new(row.id)),
@@ -165,3 +175,6 @@ impl Carrier for InProcess {
         })
     }
 }
+
+/// Held by the process that works with the instance.
+pub(super) const LOCK: &str = "keyward.lock";

@@ -11,7 +11,7 @@ pub enum ClientError {
     Refused {
         /// The problem.
         problem: Report,
-        /// The request, as in the logs; empty for the problem of a command.
+        /// The request, as in the logs.
         request_id: String,
     },
     /// The answer is not what was expected.
@@ -23,7 +23,7 @@ pub enum ClientError {
 }
 
 crate::catalogue! {
-    UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
+    ANSWER_UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
 }
 
 #[derive(Deserialize)]
@@ -52,13 +52,7 @@ impl ClientError {
     pub fn report(&self) -> Report {
         match self {
             Self::Refused { problem, .. } => problem.clone(),
-            Self::Unreadable { .. } => Report {
-                code: UNREADABLE.code.to_owned(),
-                kind: UNREADABLE.kind,
-                title: UNREADABLE.title.to_owned(),
-                detail: self.to_string(),
-                advice: UNREADABLE.advice.to_owned(),
-            },
+            Self::Unreadable { .. } => ANSWER_UNREADABLE.report(self.to_string()),
         }
     }
 }

@@ -81,20 +81,20 @@ impl Commands {
         E: Fault,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let view = CommandView::new(CommandId::new(), kind, self.clock.now());
+        let view = CommandView::new(CommandId::new(), kind, caller.request, self.clock.now());
         db::insert(&self.db, &view, &caller.principal.id).await?;
         let (sender, receiver) = watch::channel(view.clone());
         self.live().insert(view.id, receiver);
         // A task of its own, so that a panic in the work is seen from outside.
         let work = tokio::spawn(work(Progress(sender.clone())));
-        let (this, caller, begun) = (self.clone(), caller.clone(), view.clone());
+        let (this, caller, begun) = (self.clone(), caller.clone(), (view.id, kind));
         tokio::spawn(async move {
             let outcome = match work.await {
                 Ok(Ok(result)) => Ok(serde_json::to_value(result).unwrap_or_default()),
-                Ok(Err(error)) => Err(this.refusal(&caller, &begun, &error).await),
+                Ok(Err(error)) => Err(this.refusal(&caller, begun, &error).await),
                 Err(cause) => {
-                    tracing::error!(request.id = %caller.request, command.id = %begun.id, %cause, "a command broke off");
-                    Err(this.refusal(&caller, &begun, &CommandError::Interrupted).await)
+                    tracing::error!(request.id = %caller.request, command.id = %begun.0, %cause, "a command broke off");
+                    Err(this.refusal(&caller, begun, &CommandError::Interrupted).await)
                 }
             };
             this.end(&sender, outcome).await;
@@ -124,15 +124,15 @@ impl Commands {
 
     /// The report of a failure. One that was met before the intent leaves a record all the same; an internal one its
     /// words in the log.
-    async fn refusal(&self, caller: &Caller, command: &CommandView, error: &dyn Fault) -> Report {
+    async fn refusal(&self, caller: &Caller, (id, kind): (CommandId, &'static str), error: &dyn Fault) -> Report {
         let report = Report::of(error);
         if report.kind == Kind::Internal {
-            tracing::error!(request.id = %caller.request, command.id = %command.id, %error, "an internal fault");
+            tracing::error!(request.id = %caller.request, command.id = %id, %error, "an internal fault");
         }
         if !caller.is_recorded() {
-            let object = ObjectRef::new("command", command.id, &command.kind);
+            let object = ObjectRef::new("command", id, "");
             let verdict = Verdict::of_fault(error, json!({}));
-            if let Err(error) = self.audit.event(caller, "command.refuse", &object, verdict).await {
+            if let Err(error) = self.audit.event(caller, kind, &object, verdict).await {
                 tracing::error!(request.id = %caller.request, %error, "a refusal could not be recorded");
             }
         }
@@ -245,10 +245,7 @@ mod tests {
 
         assert_eq!((view.state, view.problem.unwrap().code.as_str()), (CommandState::Failed, "command-interrupted"));
         let page = bench.commands.audit.list(crate::audit::api::RecordFilter::default()).await.unwrap();
-        assert_eq!(
-            (page.items[0].event.as_str(), page.items[0].code.as_str()),
-            ("command.refuse", "command-interrupted")
-        );
+        assert_eq!((page.items[0].event.as_str(), page.items[0].code.as_str()), ("backup.run", "command-interrupted"));
     }
 
     #[tokio::test]
@@ -276,7 +273,8 @@ mod tests {
     #[tokio::test]
     async fn a_row_that_nobody_works_on_is_never_answered_as_running() {
         let bench = Bench::new().await;
-        let view = CommandView::new(CommandId::new(), "backup.run", bench.commands.clock.now());
+        let view =
+            CommandView::new(CommandId::new(), "backup.run", Caller::system().request, bench.commands.clock.now());
         db::insert(&bench.commands.db, &view, "uid:1").await.unwrap();
 
         let shown = bench.commands.show(view.id, 0, LONG).await.unwrap();

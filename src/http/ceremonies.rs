@@ -8,7 +8,8 @@ use super::{
 };
 use crate::ceremony::{
     api::{ImportAnswer, RecoverRequest, RecoveryView},
-    recover::{self, Provisional},
+    provisional::supersede,
+    recover,
 };
 use crate::keys::{
     api::{KekView, Page},
@@ -31,7 +32,8 @@ pub(super) async fn import(
     Segment(recovery): Segment,
 ) -> Result<Json<ImportAnswer>, Failure> {
     let file = services.backups.recoveries.take(services.keys.clock.as_ref(), &caller, &recovery)?;
-    let records = recover::import(&services.keys, &caller, &file.secret, Provisional::No).await?;
+    let records = recover::import(&services.keys, &caller, &file.secret).await?;
+    supersede(&services.backups.directory, &file.secret);
     Ok(Json(ImportAnswer { keks: records.into_iter().map(keks::KekRecord::view).collect() }))
 }
 
