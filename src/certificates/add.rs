@@ -12,7 +12,7 @@ use crate::base::{
     principal::{Caller, Role},
 };
 use crate::db::{Transaction, commit};
-use crate::keys::{KeyRecord, Keys, list::find};
+use crate::keys::{KeyError, KeyRecord, Keys, list::find};
 use crate::pki::{certificate::Certificate, chain};
 use crate::token::message::CertificateObject;
 use serde_json::json;
@@ -20,7 +20,8 @@ use serde_json::json;
 /// Attaches a certificate and its chain.
 ///
 /// # Errors
-/// The certificate is another key's, the chain does not hold together, or the token refuses the object.
+/// The key is keyward's own, the certificate is another key's, the chain does not hold together, or the token
+/// refuses the object.
 pub async fn add(
     keys: &Keys,
     caller: &Caller,
@@ -29,6 +30,9 @@ pub async fn add(
 ) -> Result<CertificateView, CertificateError> {
     require(caller, &[Role::Operator])?;
     let key = find(keys, selector).await?;
+    if key.purpose.is_internal() {
+        return Err(KeyError::Internal { key: key.label, purpose: key.purpose }.into());
+    }
     let given = Certificate::chain_from_bytes(request.pem.as_bytes())?;
     let chain = for_key(&key, &given)?;
     attach(keys, caller, &key, &chain).await
