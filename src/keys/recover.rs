@@ -7,6 +7,7 @@ use super::{KeyError, KeyRecord, Keys, db, destroy};
 use crate::audit::{Intent, Outcome, Verdict};
 use crate::base::{
     custody::Presence,
+    fault::{Fault as _, Kind},
     ids::{KeyId, KeySelector},
 };
 use crate::db::commit;
@@ -36,23 +37,22 @@ pub async fn settle(keys: &Keys) -> Result<usize, KeyError> {
     if open.is_empty() {
         return Ok(0);
     }
-    let seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
     for intent in &open {
-        settle_one(keys, intent, &seen).await?;
+        settle_one(keys, intent).await?;
     }
     Ok(open.len())
 }
 
-async fn settle_one(keys: &Keys, intent: &Intent, seen: &HashMap<KeyId, TokenKey>) -> Result<(), KeyError> {
+async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     match intent.event.as_str() {
         "key.destroy" => finish_destruction(keys, intent).await,
         "key.generate" => {
-            remove_unrecorded(keys, [intent.object.id.as_str()], seen).await?;
+            remove_unrecorded(keys, [intent.object.id.as_str()]).await?;
             close(keys, intent, intent.object.id.parse().ok()).await
         }
         "key.restore" => {
             let ids = intent.detail.get("keys").and_then(Value::as_array).into_iter().flatten();
-            remove_unrecorded(keys, ids.filter_map(Value::as_str), seen).await?;
+            remove_unrecorded(keys, ids.filter_map(Value::as_str)).await?;
             close(keys, intent, None).await
         }
         _ => close(keys, intent, None).await,
@@ -71,14 +71,11 @@ async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError
     }
 }
 
-/// Removes objects that an interrupted operation left in the token without a row.
-async fn remove_unrecorded<'a>(
-    keys: &Keys,
-    ids: impl IntoIterator<Item = &'a str>,
-    seen: &HashMap<KeyId, TokenKey>,
-) -> Result<(), KeyError> {
+/// Removes objects that an interrupted operation left in the token without a row; also half a pair, which is no key
+/// that the token would list.
+async fn remove_unrecorded<'a>(keys: &Keys, ids: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
     for id in ids.into_iter().filter_map(|id| id.parse::<KeyId>().ok()) {
-        if seen.contains_key(&id) && db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
+        if db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
             keys.token.destroy(id).await?;
         }
     }
@@ -101,22 +98,33 @@ async fn close(keys: &Keys, intent: &Intent, key: Option<KeyId>) -> Result<(), K
 /// # Errors
 /// The token is away or locked.
 pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
-    let mut seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
+    let seen = match keys.token.keys().await {
+        Ok(seen) => seen,
+        Err(error) => {
+            if error.entry().kind == Kind::TokenAbsent {
+                note_absence(keys).await?;
+            }
+            return Err(error.into());
+        }
+    };
+    let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
     let mut transaction = keys.db.begin().await?;
     for key in db::all(&keys.db).await? {
         let presence = match seen.remove(&key.id) {
-            None => Presence::Missing,
-            Some(object) if is_same(&key, &object) => Presence::Present,
+            None => {
+                comparison.missing.push(key.label.to_string());
+                Presence::Missing
+            }
+            Some(object) if is_same(&key, &object) => {
+                comparison.present += 1;
+                Presence::Present
+            }
             Some(_) => {
                 comparison.replaced.push(key.label.to_string());
                 Presence::Missing
             }
         };
-        match presence {
-            Presence::Present => comparison.present += 1,
-            Presence::Absent | Presence::Missing => comparison.missing.push(key.label.to_string()),
-        }
         if presence != key.presence {
             db::set_presence(&mut transaction, key.id, presence.as_str()).await?;
         }
@@ -125,6 +133,15 @@ pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     comparison.unrecorded = seen.into_values().map(|object| object.label).collect();
     comparison.unrecorded.sort();
     Ok(comparison)
+}
+
+/// The token is away, and all its keys with it.
+async fn note_absence(keys: &Keys) -> Result<(), KeyError> {
+    let mut transaction = keys.db.begin().await?;
+    for key in db::all(&keys.db).await? {
+        db::set_presence(&mut transaction, key.id, Presence::Absent.as_str()).await?;
+    }
+    Ok(commit(transaction).await?)
 }
 
 fn is_same(key: &KeyRecord, object: &TokenKey) -> bool {
