@@ -8,13 +8,14 @@ use super::{
 use crate::access::require;
 use crate::audit::SignatureRecord;
 use crate::base::{
-    algorithm::{DigestAlgorithm, SignatureAlgorithm},
+    algorithm::SignatureAlgorithm,
     custody::KeyState,
     ids::KeySelector,
     principal::{Caller, Role},
 };
+use crate::pki::public_key::digest_of;
 use base64ct::{Base64, Encoding as _};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha256};
 
 /// Signs 1 to 64 digests or messages.
 ///
@@ -75,6 +76,7 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
     let malformed =
         |index: usize, cause: String| KeyError::InputMalformed { key: key.label.clone(), position: index + 1, cause };
     let mut inputs = Vec::with_capacity(given.len());
+    let mut whole_messages = 0;
     for (index, text) in given.iter().enumerate() {
         let bytes = Base64::decode_vec(text).map_err(|_| malformed(index, "it is not base64".to_owned()))?;
         inputs.push(match (algorithm.digest(), digests > 0) {
@@ -83,21 +85,20 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
                 return Err(malformed(index, format!("a {digest} digest has {wants} bytes, this one {has}")));
             }
             (None, true) => return Err(malformed(index, "Ed25519 signs messages, not digests".to_owned())),
-            (Some(digest), false) => hash(digest, &bytes),
-            (Some(_), true) | (None, false) => bytes,
+            (Some(digest), false) => digest_of(digest, &bytes),
+            (None, false) => {
+                whole_messages += bytes.len();
+                if whole_messages > MOST_BYTES {
+                    let limit =
+                        format!("Ed25519 signs messages, not digests, and {MOST_BYTES} bytes of them a request");
+                    return Err(malformed(index, limit));
+                }
+                bytes
+            }
+            (Some(_), true) => bytes,
         });
     }
     Ok(inputs)
-}
-
-/// The digest of a message.
-#[must_use]
-pub fn hash(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
-    match digest {
-        DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
-        DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
-        DigestAlgorithm::Sha512 => Sha512::digest(message).to_vec(),
-    }
 }
 
 fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
@@ -110,3 +111,5 @@ fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
 
 /// Digests or messages a request may have.
 const MOST: usize = 64;
+/// Bytes of messages that go to the token as they are: they have to fit into one frame.
+const MOST_BYTES: usize = 1_000_000;

@@ -349,7 +349,9 @@ fn ed25519_holds(key: &ed25519_dalek::VerifyingKey, message: &[u8], signature: &
     key.verify_strict(message, &signature).ok()
 }
 
-fn digest_of(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
+/// The digest of a message.
+#[must_use]
+pub fn digest_of(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
     match digest {
         DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
         DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
