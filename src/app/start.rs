@@ -12,10 +12,10 @@ use crate::base::{
 use crate::certificates::authority;
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
-use crate::db::{Database, commit, instance};
+use crate::db::{Database, instance};
 use crate::http::{Services, router};
 use crate::keys::{Keys, recover};
-use crate::token::{Token, address::TokenDescription, api::Capabilities};
+use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
@@ -133,22 +133,13 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
         recoveries: crate::ceremony::recover::Recoveries::default(),
         turn: Arc::new(Mutex::new(())),
     };
-    let commands = Commands::open(keys.db.clone(), Arc::clone(&keys.clock)).await?;
+    let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
     Ok(Services { backups, commands, keys: keys.clone() })
 }
 
 /// What was seen of the token in an earlier probe.
 async fn known_capabilities(db: &Database, label: &str) -> Result<Option<Capabilities>, AppError> {
     Ok(crate::db::tokens::capabilities(db, label).await?.and_then(|json| serde_json::from_str(&json).ok()))
-}
-
-/// Stores what the token says of itself and can do.
-pub(super) async fn remember_token(keys: &Keys, description: &TokenDescription) -> Result<(), AppError> {
-    let capabilities = keys.token.capabilities().await?;
-    let json = serde_json::to_string(&capabilities).unwrap_or_default();
-    let mut transaction = keys.db.begin().await?;
-    crate::db::tokens::remember(&mut transaction, &description.label, &json, keys.clock.now()).await?;
-    Ok(commit(transaction).await?)
 }
 
 /// Carries requests to the router in this process, as one caller.

@@ -67,7 +67,8 @@ pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArc
     let theirs = theirs.ok_or_else(|| BackupError::KeyNotInArchive { selector: authority::CA.to_owned() })?;
     let ours = list::find(keys, &KeySelector::Label(authority::CA.to_owned())).await?;
     let (id, former) = (open.archive.manifest.instance.id, *backups.instance.read().await);
-    let writer = former.to_string()[..8].to_owned();
+    // The last part of a UUIDv7 is random; the first would be the same for instances of one minute.
+    let writer = former.to_string().rsplit('-').next().unwrap_or_default().to_owned();
 
     let object = ObjectRef::new("instance", id, "");
     let detail = json!({
@@ -76,12 +77,13 @@ pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArc
     let restoring = keys.audit.intent(caller, "key.restore", &object, detail).await?;
     let seen = keys.token.unwrap_key(open.wrapped(theirs)?).await?;
     let record = record_of(open, theirs, &seen, keys.token.label())?;
-    let destroying = keys.audit.intent(caller, "key.destroy", &ours.object(), json!({})).await?;
 
     let mut transaction = keys.db.begin().await?;
     restored::replace(&mut transaction, ours.id, &record).await?;
     add::take_in(keys, &mut transaction, &record, &open.inventory.key(theirs.id)?.certificates).await?;
     instance::rename(&mut transaction, id, &writer).await?;
+    // In the same transaction: our CA key may go only once the other has taken its place.
+    let destroying = keys.audit.intent_in(&mut transaction, caller, "key.destroy", &ours.object(), json!({})).await?;
     keys.audit.result(&mut transaction, &restoring, Verdict::ok(json!({}))).await?;
     commit(transaction).await?;
 

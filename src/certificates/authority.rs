@@ -16,7 +16,10 @@ use crate::keys::{
     list::find,
     signer::TokenSigner,
 };
-use crate::pki::certificate::{Certificate, CertificateTemplate, Issuer, issue};
+use crate::pki::{
+    certificate::Certificate,
+    issue::{CertificateTemplate, Issuer, issue},
+};
 use std::{fs, path::Path};
 
 /// Makes both keys and their certificates; `init` of an instance.

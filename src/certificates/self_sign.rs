@@ -12,7 +12,7 @@ use crate::base::{
 };
 use crate::keys::{Keys, list::find, sign::check_use, signer::TokenSigner};
 use crate::pki::{
-    certificate::{CertificateTemplate, Issuer, issue},
+    issue::{CertificateTemplate, Issuer, issue},
     name::SubjectAltName,
 };
 

@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::client::Client;
 use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
-use crate::pki::public_key::digest_of;
+use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
 use clap::Subcommand;
 use std::path::PathBuf;

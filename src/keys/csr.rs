@@ -30,7 +30,7 @@ pub async fn build(
     let subject: Subject = request.subject.parse()?;
     let names = request.san.iter().map(|name| name.parse()).collect::<Result<Vec<SubjectAltName>, _>>()?;
     let signer = TokenSigner::new(&keys.token, &key, algorithm)?;
-    let pem = request::build_for(key.purpose, &subject, &names, &signer).await?;
+    let pem = request::build(key.purpose, &subject, &names, &signer).await?;
     let detail = json!({ "subject": request.subject, "san": request.san, "algorithm": algorithm });
     keys.audit.event(caller, "key.csr", &key.object(), Verdict::ok(detail)).await?;
     Ok(pem)

@@ -16,6 +16,7 @@ pub mod error;
 pub mod generate;
 pub mod keks;
 pub mod list;
+pub mod probe;
 pub mod record;
 pub mod recover;
 pub mod restored;

@@ -7,11 +7,10 @@ use super::{KeyError, KeyRecord, Keys, db, destroy};
 use crate::audit::{Intent, Outcome, Verdict};
 use crate::base::{
     custody::Presence,
-    fault::{Fault as _, Kind},
     ids::{KeyId, KeySelector},
 };
 use crate::db::commit;
-use crate::token::message::TokenKey;
+use crate::token::{TokenError, message::TokenKey};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -99,13 +98,11 @@ async fn close(keys: &Keys, intent: &Intent, key: Option<KeyId>) -> Result<(), K
 /// The token is away or locked.
 pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     let seen = match keys.token.keys().await {
-        Ok(seen) => seen,
-        Err(error) => {
-            if error.entry().kind == Kind::TokenAbsent {
-                note_absence(keys).await?;
-            }
+        Err(error @ TokenError::TokenAbsent { .. }) => {
+            mark_absent(keys).await?;
             return Err(error.into());
         }
+        other => other?,
     };
     let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
@@ -135,8 +132,8 @@ pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     Ok(comparison)
 }
 
-/// The token is away, and all its keys with it.
-async fn note_absence(keys: &Keys) -> Result<(), KeyError> {
+/// A token that is away makes its keys absent; nothing else about them changes.
+async fn mark_absent(keys: &Keys) -> Result<(), KeyError> {
     let mut transaction = keys.db.begin().await?;
     for key in db::all(&keys.db).await? {
         db::set_presence(&mut transaction, key.id, Presence::Absent.as_str()).await?;

@@ -13,7 +13,7 @@ use crate::base::{
     ids::KeySelector,
     principal::{Caller, Role},
 };
-use crate::pki::public_key::digest_of;
+use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256};
 

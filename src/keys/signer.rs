@@ -6,7 +6,7 @@ use crate::base::{
     ids::KeyId,
     signing::{SignatureFuture, Signer, SignerError},
 };
-use crate::pki::public_key::digest_of;
+use crate::pki::signature::digest;
 use crate::token::{Token, TokenError};
 
 /// A key in the token that signs structures: CSRs, certificates, checkpoints, manifests.
@@ -41,7 +41,7 @@ impl TokenSigner {
 
     async fn signature(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let input = match self.algorithm.digest() {
-            Some(digest) => digest_of(digest, message),
+            Some(by) => digest(by, message),
             None => message.to_vec(),
         };
         let mut signatures = self.token.sign(self.key, self.public_key_sha256, self.algorithm, vec![input]).await?;

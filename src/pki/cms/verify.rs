@@ -5,7 +5,7 @@ use super::{
     signed::{SignedData, digest, digest_algorithm, digest_oid, issuer_and_serial, public_key},
     unpack,
 };
-use crate::pki::public_key::{PublicKey, signature_algorithm};
+use crate::pki::{public_key::PublicKey, signature::signature_algorithm};
 use cms::signed_data::{SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos};
 use const_oid::db::rfc5911;
 use der::{
