@@ -222,6 +222,24 @@ crate::catalogue! {
     WORKER_UNSTARTABLE = Internal, "worker-unstartable", "the token worker cannot be started", "check the limits on processes and open files of this user, and that the keyward binary is still in its place";
 }
 
+impl TokenError {
+    /// Whether the request that ended so never came to the token, so that nothing in it can have changed.
+    #[must_use]
+    pub const fn is_before_the_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::ModuleUnusable { .. }
+                | Self::PinFinalTry { .. }
+                | Self::PinLocked { .. }
+                | Self::PinRefused { .. }
+                | Self::PinUnreadable { .. }
+                | Self::TokenAbsent { .. }
+                | Self::WorkerUnstartable { .. }
+        )
+    }
+}
+
 impl Fault for TokenError {
     fn entry(&self) -> Entry {
         match self {

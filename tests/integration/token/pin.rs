@@ -79,6 +79,21 @@ fn a_pin_that_other_users_can_read_or_that_is_not_there_is_not_used() {
 }
 
 #[test]
+fn a_destruction_that_failed_is_not_made_up_for_when_the_token_can_be_used_again() {
+    let rig = Rig::new();
+    rig.json(&GENERATE);
+    let (right, objects) = (rig.pin(), rig.objects());
+
+    set_pin(&rig, "0000");
+    rig.refused(&["key", "destroy", "web", "--yes"], 7, "pin-refused");
+    assert_eq!(rig.last_record()["code"], "pin-refused");
+    set_pin(&rig, &right);
+
+    assert_eq!(rig.json(&["status"])["token"]["keys"]["present"], 3);
+    assert_eq!(rig.objects(), objects);
+}
+
+#[test]
 fn a_refused_pin_does_not_keep_anybody_from_reading() {
     let rig = Rig::new();
     set_pin(&rig, "0000");
