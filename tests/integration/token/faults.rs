@@ -200,8 +200,13 @@ async fn a_generation_that_loses_its_worker_says_so_and_is_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_whose_worker_died_while_it_was_made_is_whole_or_can_be_removed() {
-    let Site { rig, worker: executable, .. } = Site::new();
+    let Site { rig, token, worker: executable, .. } = Site::new();
     let before = rig.objects();
+    let asked = Instant::now();
+    let key = token.generate(new_key(KeyAlgorithm::P256)).await.unwrap();
+    let usual = asked.elapsed();
+    token.destroy(key.id).await.unwrap();
+    token.close().await;
 
     for round in 0..12 {
         let token = Token::new(rig.token_settings(SESSIONS), None);
@@ -209,12 +214,20 @@ async fn a_key_whose_worker_died_while_it_was_made_is_whole_or_can_be_removed() 
         let killed = worker(&executable).unwrap();
         let new = new_key(KeyAlgorithm::P256);
         let id = new.id;
+        let objects = object_files(&rig);
         let generation = tokio::spawn({
             let token = token.clone();
             async move { token.generate(new).await }
         });
-        // Each round strikes at another moment: before, during and after the generation.
-        tokio::time::sleep(Duration::from_micros(700 * round)).await;
+        if round < 8 {
+            // Each round strikes at another moment: before, during and after the generation.
+            tokio::time::sleep(usual * round / 5).await;
+        } else {
+            // Between the two objects of a pair, or very close to it.
+            while object_files(&rig) == objects && !generation.is_finished() {
+                yield_now().await;
+            }
+        }
         kill_process(killed, Signal::KILL).unwrap();
 
         let made = generation.await.unwrap();
@@ -231,4 +244,13 @@ async fn a_key_whose_worker_died_while_it_was_made_is_whole_or_can_be_removed() 
     }
 
     assert_eq!(rig.objects(), before);
+}
+
+/// How many objects SoftHSM has on disk.
+fn object_files(rig: &Rig) -> usize {
+    let tokens = fs::read_dir(rig.directory().join("softhsm/tokens")).unwrap();
+    let files = tokens.flat_map(|token| fs::read_dir(token.unwrap().path()).unwrap());
+    files
+        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|end| end == "object")))
+        .count()
 }
