@@ -144,7 +144,7 @@ async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> 
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
     authority::publish(keys, directory).await?;
-    let share_file = directory.join("share-provisional.txt");
+    let share_file = directory.join(provisional::SHARE_FILE);
     provisional::write_share(&share_file, &secret, row.id, root.fingerprint())?;
     keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
     Ok(InitAnswer {

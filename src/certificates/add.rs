@@ -30,6 +30,7 @@ pub async fn add(
 ) -> Result<CertificateView, CertificateError> {
     require(caller, &[Role::Operator])?;
     let key = find(keys, selector).await?;
+    // Manifests, checkpoints and the root hang on the certificates of these; nobody may put others in their place.
     if key.purpose.is_internal() {
         return Err(KeyError::Internal { key: key.label, purpose: key.purpose }.into());
     }
@@ -70,10 +71,22 @@ pub(super) async fn attach(
     Ok(view)
 }
 
-/// Takes a key's certificates that came back from a backup into the inventory and the token; the oldest first.
+/// Stores a key's certificates that came back from a backup beside it in the token, the oldest first.
 ///
 /// # Errors
 /// A text holds no certificate, or the token refuses an object.
+pub async fn store_objects(keys: &Keys, key: &KeyRecord, pems: &[String]) -> Result<(), CertificateError> {
+    for pem in pems.iter().rev() {
+        let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
+        keys.token.store_certificate(object(key, &chain)).await?;
+    }
+    Ok(())
+}
+
+/// Takes a key's certificates that came back from a backup into the inventory, the oldest first.
+///
+/// # Errors
+/// A text holds no certificate, or the inventory cannot be written.
 pub async fn take_in(
     keys: &Keys,
     transaction: &mut Transaction,
@@ -82,7 +95,6 @@ pub async fn take_in(
 ) -> Result<(), CertificateError> {
     for pem in pems.iter().rev() {
         let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
-        keys.token.store_certificate(object(key, &chain)).await?;
         db::insert(transaction, &view(keys, key, &chain)?).await?;
     }
     Ok(())
