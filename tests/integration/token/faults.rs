@@ -138,7 +138,7 @@ async fn a_worker_that_hangs_is_given_up_at_the_deadline_and_another_one_serves(
     site.sign(digest_of(2)).await.unwrap();
 
     assert!(matches!(&refused, TokenError::Deadline { limit_ms: 10_000, .. }), "{refused}");
-    assert!((Duration::from_secs(10)..Duration::from_secs(12)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
     assert_ne!(site.worker(), hanging);
     assert!(!Path::new(&format!("/proc/{}", hanging.as_raw_pid())).exists(), "the worker that hung was not ended");
     site.token.close().await;
