@@ -11,6 +11,7 @@ use crate::base::{
 };
 use crate::client::Client;
 use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
+use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -177,9 +178,18 @@ async fn sign(
     (input, out): (PathBuf, PathBuf),
     output: Output,
 ) -> Result<(), CliError> {
-    let messages = vec![Base64::encode_string(&files::read(&input)?)];
+    let message = files::read(&input)?;
     let file = NewFile::create_public(&out)?;
-    let answer = client.sign(key, &SignRequest { algorithm, digests: Vec::new(), messages }).await?;
+    let algorithm = match algorithm {
+        Some(algorithm) => algorithm,
+        None => client.key(key).await?.algorithm.default_signature(),
+    };
+    // Hashed on this side, so that a message may be longer than a request.
+    let (digests, messages) = match algorithm.digest() {
+        Some(digest) => (vec![Base64::encode_string(&digest_of(digest, &message))], Vec::new()),
+        None => (Vec::new(), vec![Base64::encode_string(&message)]),
+    };
+    let answer = client.sign(key, &SignRequest { algorithm: Some(algorithm), digests, messages }).await?;
     let signature = answer.signatures.first().map_or("", String::as_str);
     let signature = Base64::decode_vec(signature).map_err(|error| {
         CliError::invalid(format!("the answer is not base64: {error}"), "client and server must be the same version")

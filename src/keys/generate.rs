@@ -16,7 +16,7 @@ use crate::base::{
 };
 use crate::db::commit;
 use crate::pki::public_key::PublicKey;
-use crate::token::{TokenError, message::NewKey};
+use crate::token::message::NewKey;
 use serde_json::json;
 
 /// What is to be made, checked.
@@ -142,8 +142,8 @@ async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord) -> Result
 
 /// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
 async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
-    // Whatever the token answered, a pair or half of one may be there; a full queue alone says that it is not.
-    let was_asked = matches!(error, KeyError::Token(token) if !matches!(token, TokenError::Busy { .. }));
+    // Whatever the token answered, a pair or half of one may be there.
+    let was_asked = matches!(error, KeyError::Token(token) if !token.is_before_the_token());
     if was_asked && keys.token.destroy(id).await.is_err() {
         return Ok(());
     }

@@ -76,6 +76,7 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
     let malformed =
         |index: usize, cause: String| KeyError::InputMalformed { key: key.label.clone(), position: index + 1, cause };
     let mut inputs = Vec::with_capacity(given.len());
+    let mut whole_messages = 0;
     for (index, text) in given.iter().enumerate() {
         let bytes = Base64::decode_vec(text).map_err(|_| malformed(index, "it is not base64".to_owned()))?;
         inputs.push(match (algorithm.digest(), digests > 0) {
@@ -85,7 +86,16 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
             }
             (None, true) => return Err(malformed(index, "Ed25519 signs messages, not digests".to_owned())),
             (Some(digest), false) => digest_of(digest, &bytes),
-            (Some(_), true) | (None, false) => bytes,
+            (None, false) => {
+                whole_messages += bytes.len();
+                if whole_messages > MOST_BYTES {
+                    let limit =
+                        format!("Ed25519 signs messages, not digests, and {MOST_BYTES} bytes of them a request");
+                    return Err(malformed(index, limit));
+                }
+                bytes
+            }
+            (Some(_), true) => bytes,
         });
     }
     Ok(inputs)
@@ -101,3 +111,5 @@ fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
 
 /// Digests or messages a request may have.
 const MOST: usize = 64;
+/// Bytes of messages that go to the token as they are: they have to fit into one frame.
+const MOST_BYTES: usize = 1_000_000;

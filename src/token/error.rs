@@ -216,10 +216,28 @@ crate::catalogue! {
     PROTOCOL = Internal, "worker-protocol", "worker and service disagree", "both must be the same build of keyward; restart the service, and report it if it happens again";
     QUARANTINED = Unavailable, "request-quarantined", "a request that twice ended the worker", "do not send it again; run `keyward doctor` and report the module's version";
     REFUSED = Unavailable, "token-refused", "the module refused the operation", "look the CKR code up in the module's own log; `keyward doctor` tries the same operation on a scratch key";
-    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in or start its service; check the label with `keyward token list`";
+    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in, start its service or bring its folder back; if it is there, compare `token.label` and the module's own configuration in keyward.toml";
     WEAKER_THAN_POLICY = Unsupported, "weaker-than-policy", "the token did not keep the key's attributes", "this token does not enforce the policy; `keyward doctor` says which attribute it ignores";
     WORKER_LOST = Unavailable, "worker-lost", "the token worker ended during the request", "a new worker starts by itself; check with `keyward key list` whether the change took effect before trying again";
     WORKER_UNSTARTABLE = Internal, "worker-unstartable", "the token worker cannot be started", "check the limits on processes and open files of this user, and that the keyward binary is still in its place";
+}
+
+impl TokenError {
+    /// Whether the request that ended so never came to the token, so that nothing in it can have changed.
+    #[must_use]
+    pub const fn is_before_the_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::ModuleUnusable { .. }
+                | Self::PinFinalTry { .. }
+                | Self::PinLocked { .. }
+                | Self::PinRefused { .. }
+                | Self::PinUnreadable { .. }
+                | Self::TokenAbsent { .. }
+                | Self::WorkerUnstartable { .. }
+        )
+    }
 }
 
 impl Fault for TokenError {

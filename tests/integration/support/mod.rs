@@ -1,5 +1,7 @@
 //! What every test stands on: a rig, the keyward binary, and other programs to compare with.
 
+pub(crate) mod pkcs11;
+
 use serde_json::Value;
 use std::{
     fs,

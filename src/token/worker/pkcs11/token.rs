@@ -214,7 +214,11 @@ impl Who {
 /// Loads and initialises the module.
 pub(super) fn load(address: &TokenAddress) -> Result<Pkcs11, TokenError> {
     let context = Pkcs11::new(&address.module).map_err(unusable(address))?;
-    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(unusable(address))?;
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(|error| {
+        // The library is a PKCS#11 module, but what lies behind it is not there: SoftHSM's folder, a service, a device.
+        let seen = format!("none: C_Initialize answered {}", rv_name(&error));
+        TokenError::TokenAbsent { label: address.label.clone(), module: address.module.clone(), seen }
+    })?;
     Ok(context)
 }
 
