@@ -6,7 +6,7 @@ use super::{
     archive::Archive,
     db,
     offline::reference,
-    wrapped::OpenArchive,
+    wrapped::{OpenArchive, differs, missing_kek},
 };
 use crate::access::require;
 use crate::audit::{ObjectRef, Verdict};
@@ -63,6 +63,9 @@ struct Drilled {
 }
 
 async fn prove_all(backups: &Backups, archive: Archive, progress: &Progress) -> Result<Vec<DrilledKey>, BackupError> {
+    if let Some(missing) = missing_kek(&backups.keys, &archive).await? {
+        return Err(differs(&missing));
+    }
     let open = Arc::new(OpenArchive::open(&backups.keys, archive, false).await?);
     let entries = open.archive.manifest.keys.clone();
     progress.expect(entries.len());

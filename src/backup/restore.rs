@@ -8,7 +8,7 @@ use super::{
     identity::{Relation, check_age, relation, take_over},
     manifest::ManifestKey,
     offline::reference,
-    wrapped::OpenArchive,
+    wrapped::{OpenArchive, differs, missing_kek},
 };
 use crate::access::require;
 use crate::audit::{ObjectRef, Verdict};
@@ -24,10 +24,10 @@ use crate::ceremony::{
 use crate::certificates::add;
 use crate::commands::Progress;
 use crate::db::commit;
-use crate::keys::{KeyError, KeyRecord, api::CopyView, copies, keks, list, record::enforcement, restored};
+use crate::keys::{KeyError, KeyRecord, api::CopyView, copies, list, record::enforcement, restored};
 use crate::token::message::TokenKey;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Puts the keys of an archive back: of the one given, or of the newest at the destination.
 ///
@@ -99,12 +99,8 @@ async fn checked_restore(
 
 /// Whether the archive's KEKs must come from the shares, because the token has them not.
 async fn needs_session_keks(backups: &Backups, task: &Task<'_>) -> Result<bool, BackupError> {
-    let here = keks::all(&backups.keys).await?;
-    let missing = task.archive.manifest.keks.iter().find(|kek| !here.iter().any(|there| there.id == kek.id));
-    let Some(missing) = missing else { return Ok(false) };
-    let differs =
-        |kek: &super::api::KekRef| BackupError::KekDiffers { purpose: kek.purpose.to_string(), kcv: kek.kcv.clone() };
-    let Some(share) = &task.share else { return Err(differs(missing)) };
+    let Some(missing) = missing_kek(&backups.keys, &task.archive).await? else { return Ok(false) };
+    let Some(share) = &task.share else { return Err(differs(&missing)) };
     let given = kek_values(&share.secret)?;
     let wrong = task.archive.manifest.keks.iter().find(|kek| {
         !given.iter().any(|value| (value.id, value.purpose, &value.kcv) == (kek.id, kek.purpose, &kek.kcv))
@@ -130,11 +126,11 @@ async fn put_all_back(
 ) -> Result<RestoreAnswer, BackupError> {
     let keys = &backups.keys;
     let open = OpenArchive::open(keys, archive, session).await?;
+    let wanted = select(&open, query)?;
     if relation == Relation::TakesOver {
         take_over(backups, caller, &open).await?;
     }
     take_tombstones_in(backups, &open).await?;
-    let wanted = select(&open, query)?;
     let mut work = Restoring::new(backups, caller, &open).await?;
     progress.expect(wanted.len());
     for some in wanted.chunks(AT_ONCE) {
@@ -199,14 +195,16 @@ struct Restoring<'a> {
     backups: &'a Backups,
     caller: &'a Caller,
     open: &'a OpenArchive,
-    in_token: HashSet<KeyId>,
+    /// Public keys of the keys in the token.
+    in_token: HashMap<KeyId, Vec<u8>>,
     destroyed: HashSet<String>,
     answer: RestoreAnswer,
 }
 
 impl<'a> Restoring<'a> {
     async fn new(backups: &'a Backups, caller: &'a Caller, open: &'a OpenArchive) -> Result<Self, BackupError> {
-        let in_token = backups.keys.token.keys().await?.into_iter().map(|key| key.id).collect();
+        let seen = backups.keys.token.keys().await?.into_iter();
+        let in_token = seen.map(|key| (key.id, key.public_key_der)).collect();
         let stones = restored::tombstones(&backups.keys).await?;
         let answer = RestoreAnswer {
             archive: reference(&open.archive),
@@ -260,12 +258,15 @@ impl<'a> Restoring<'a> {
             return Ok(false);
         }
         let row = restored::known(&self.backups.keys, key.id).await?;
-        if let (Some(row), true) = (&row, self.in_token.contains(&key.id)) {
-            if row.public_key_pem == key.public_key_pem {
-                self.answer.already_there.push(known.label.clone());
-            } else {
+        if let (Some(row), Some(seen)) = (&row, self.in_token.get(&key.id)) {
+            if row.public_key_pem != key.public_key_pem {
                 let detail = "the inventory has another public key for this id".to_owned();
                 self.push_failure(key, "key-mismatch", detail)?;
+            } else if row.public_key()?.der() != seen.as_slice() {
+                let detail = "another key is in the token under this id, or its public key object is gone".to_owned();
+                self.push_failure(key, "key-mismatch", detail)?;
+            } else {
+                self.answer.already_there.push(known.label.clone());
             }
             return Ok(false);
         }

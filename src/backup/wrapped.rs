@@ -2,17 +2,29 @@
 
 use super::{
     BackupError,
+    api::KekRef,
     archive::{Archive, INVENTORY, key_member},
     inventory::{Inventory, InventoryKey},
     manifest::ManifestKey,
 };
 use crate::base::custody::KekPurpose;
-use crate::keys::Keys;
+use crate::keys::{Keys, keks};
 use crate::pki::{cms, public_key::PublicKey};
 use crate::token::{
     WrappedKey,
     message::{KekSource, NewKey},
 };
+
+/// A KEK of the archive that is not in this token, if there is one.
+pub(super) async fn missing_kek(keys: &Keys, archive: &Archive) -> Result<Option<KekRef>, BackupError> {
+    let here = keks::all(keys).await?;
+    Ok(archive.manifest.keks.iter().find(|kek| !here.iter().any(|there| there.id == kek.id)).cloned())
+}
+
+/// That the archive was made under another KEK.
+pub(super) fn differs(kek: &KekRef) -> BackupError {
+    BackupError::KekDiffers { purpose: kek.purpose.to_string(), kcv: kek.kcv.clone() }
+}
 
 /// An archive whose inventory could be opened, so its KEKs are at hand.
 pub(super) struct OpenArchive {
