@@ -1,9 +1,11 @@
 //! A directory as destination: written under a temporary name, read back by hash, renamed; never overwritten.
 
 use super::{BackupError, archive::sequence_in};
+use crate::base::ids::InstanceId;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::HashSet,
     fs,
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -68,6 +70,15 @@ impl Directory {
             }
         };
         names.filter(|name| sequence_in(name).is_some()).max_by_key(|name| sequence_in(name)).ok_or_else(empty)
+    }
+
+    /// The numbers of an instance's archives that are here, recorded or not; none if that cannot be seen.
+    #[must_use]
+    pub fn numbers_of(&self, instance: InstanceId) -> HashSet<u64> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return HashSet::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let prefix = format!("keyward-{}-", &instance.to_string()[..8]);
+        names.filter(|name| name.starts_with(&prefix)).filter_map(|name| sequence_in(&name)).collect()
     }
 
     /// Removes what an interrupted upload left under a temporary name.

@@ -184,13 +184,14 @@ async fn manifest(backups: &Backups, harvest: &Harvest) -> Result<Manifest, Back
     let signer = authority::audit_signer(keys).await?;
     let checkpoints = keys.audit.checkpoint(&signer).await?;
     let gap = |key: &NotCovered| ManifestGap { id: key.id, reason: key.reason.clone() };
+    let id = *backups.instance.read().await;
+    // A run that was killed between storing and recording has used its number.
+    let taken = backups.destination.numbers_of(id);
+    let sequence = (previous.as_ref().map_or(0, |backup| backup.sequence) + 1..).find(|number| !taken.contains(number));
     Ok(Manifest {
         schema: SCHEMA,
-        instance: ManifestInstance {
-            id: *backups.instance.read().await,
-            root_sha256: authority::root(keys).await?.fingerprint(),
-        },
-        sequence: previous.as_ref().map_or(0, |backup| backup.sequence) + 1,
+        instance: ManifestInstance { id, root_sha256: authority::root(keys).await?.fingerprint() },
+        sequence: sequence.unwrap_or(u64::MAX),
         previous_sha256: previous.map(|backup| backup.sha256),
         created_at: keys.clock.now(),
         keks: harvest.keks.clone(),
@@ -238,8 +239,10 @@ The wrapping keys come from a ceremony secret that custodians hold in shares (SL
 OpenSSL alone opens everything; docs/backup-format.md of keyward has the commands. In short:
 
   KEK=$(openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:SECRET \\
-        -kdfopt info:keyward/kek/v1/backup-only -binary HKDF | xxd -p -c 64)
+        -kdfopt info:keyward/kek/v1/backup-only HKDF | tr -d ':\\n')
   openssl enc -d -id-aes256-wrap-pad -K $KEK -iv A65959A6 -in keys/ID.kwp | openssl pkey -inform DER
+
+Instead of backup-only take the policy that manifest.json names for the key.
 
 With keyward: `keyward init` in a new directory, then `keyward backup restore FILE --share-file F`.
 ";
