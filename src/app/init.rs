@@ -110,6 +110,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
     keys.token.close().await;
     keys.db.close().await;
     let answer = answer?;
+    softhsm::mend(directory)?;
     // Written last: a directory with this file holds a whole instance.
     settings.write(directory)?;
     Ok(answer)

@@ -60,6 +60,7 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     }
     let lock = lock(directory)?;
     let settings = Settings::read(directory)?;
+    super::softhsm::mend(directory)?;
     let db = open_database(directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
@@ -107,6 +108,8 @@ async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
         Ok(count) => {
             tracing::info!(count, "interrupted requests were brought to an end");
             authority::certify_audit_key(keys).await?;
+            // A restore that was interrupted may have left the checkpoints of the instance before.
+            keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
             Ok(authority::publish(keys, directory).await?)
         }
         Err(error) if is_token_away(&error) => {

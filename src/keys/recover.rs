@@ -36,23 +36,22 @@ pub async fn settle(keys: &Keys) -> Result<usize, KeyError> {
     if open.is_empty() {
         return Ok(0);
     }
-    let seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
     for intent in &open {
-        settle_one(keys, intent, &seen).await?;
+        settle_one(keys, intent).await?;
     }
     Ok(open.len())
 }
 
-async fn settle_one(keys: &Keys, intent: &Intent, seen: &HashMap<KeyId, TokenKey>) -> Result<(), KeyError> {
+async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     match intent.event.as_str() {
         "key.destroy" => finish_destruction(keys, intent).await,
         "key.generate" => {
-            remove_unrecorded(keys, [intent.object.id.as_str()], seen).await?;
+            remove_unrecorded(keys, [intent.object.id.as_str()]).await?;
             close(keys, intent, intent.object.id.parse().ok()).await
         }
         "key.restore" => {
             let ids = intent.detail.get("keys").and_then(Value::as_array).into_iter().flatten();
-            remove_unrecorded(keys, ids.filter_map(Value::as_str), seen).await?;
+            remove_unrecorded(keys, ids.filter_map(Value::as_str)).await?;
             close(keys, intent, None).await
         }
         _ => close(keys, intent, None).await,
@@ -61,8 +60,13 @@ async fn settle_one(keys: &Keys, intent: &Intent, seen: &HashMap<KeyId, TokenKey
 
 async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     let Ok(id) = intent.object.id.parse::<KeyId>() else { return close(keys, intent, None).await };
+    let row = db::find(&keys.db, &KeySelector::Id(id)).await?;
+    if row.as_ref().is_some_and(|key| key.purpose.is_internal()) {
+        // A key of ours goes only after another took its place, and that did not happen.
+        return close(keys, intent, None).await;
+    }
     let objects = keys.token.destroy(id).await?;
-    match db::find(&keys.db, &KeySelector::Id(id)).await? {
+    match row {
         Some(key) => destroy::finish(keys, intent, &key, objects).await.map(|_| ()),
         None => {
             keys.audit.conclude(intent, Verdict::ok(json!({ "objects": objects, "recovered": true }))).await?;
@@ -71,14 +75,10 @@ async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError
     }
 }
 
-/// Removes objects that an interrupted operation left in the token without a row.
-async fn remove_unrecorded<'a>(
-    keys: &Keys,
-    ids: impl IntoIterator<Item = &'a str>,
-    seen: &HashMap<KeyId, TokenKey>,
-) -> Result<(), KeyError> {
+/// Removes objects that an interrupted operation left in the token without a row, be it half a pair.
+async fn remove_unrecorded<'a>(keys: &Keys, ids: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
     for id in ids.into_iter().filter_map(|id| id.parse::<KeyId>().ok()) {
-        if seen.contains_key(&id) && db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
+        if db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
             keys.token.destroy(id).await?;
         }
     }
