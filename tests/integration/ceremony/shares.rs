@@ -20,7 +20,11 @@ fn the_share_file_brings_the_same_keks_back() {
 
     for answer in [&recovered, &again] {
         let kcvs = |keks: &serde_json::Value| -> Vec<_> {
-            keks.as_array().unwrap().iter().map(|kek| (kek["id"].clone(), kek["kcv"].clone(), kek["trusted"].clone())).collect()
+            keks.as_array()
+                .unwrap()
+                .iter()
+                .map(|kek| (kek["id"].clone(), kek["kcv"].clone(), kek["trusted"].clone()))
+                .collect()
         };
         assert_eq!(kcvs(&answer["keks"]), kcvs(&before["items"]));
     }
