@@ -53,8 +53,15 @@ const EDGES: &[(&str, &str)] = &[
 ];
 
 /// Where the bytes of a secret may be looked at, outside tests.
-const EXPOSING: &[&str] =
-    &["backup/wrapped.rs", "ceremony/", "pki/pkcs12.rs", "pki/private_key.rs", "token/message.rs", "token/pin.rs", "token/worker/"];
+const EXPOSING: &[&str] = &[
+    "backup/wrapped.rs",
+    "ceremony/",
+    "pki/pkcs12.rs",
+    "pki/private_key.rs",
+    "token/message.rs",
+    "token/pin.rs",
+    "token/worker/",
+];
 
 /// Parts of a file name that say nothing about what is in it.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "util", "utils"];

@@ -42,11 +42,13 @@ pub enum AppError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The directory holds an instance already.
-    #[error("{} holds an instance already", directory.display())]
+    /// The directory holds an instance already, or part of one.
+    #[error("{} holds an instance already, or part of one: there is `{name}`", directory.display())]
     Exists {
         /// The directory.
         directory: PathBuf,
+        /// What was found of it.
+        name: &'static str,
     },
     /// Another process works with the instance.
     #[error("the instance in {} is in use by another process", directory.display())]
@@ -74,7 +76,7 @@ pub enum AppError {
         /// Everything that is wrong with it.
         faults: Vec<String>,
     },
-    /// SoftHSM's tool is missing or failed.
+    /// SoftHSM is missing, or its files cannot be made.
     #[error("a SoftHSM token could not be made: {cause}")]
     SoftHsm {
         /// What went wrong.
@@ -87,7 +89,7 @@ pub enum AppError {
 
 crate::catalogue! {
     DIRECTORY = Unavailable, "directory-unusable", "the instance directory cannot be used", "check free space and that the directory belongs to this user";
-    EXISTS = Conflict, "instance-exists", "there is an instance already", "use it as it is, or choose another directory with `--dir`";
+    EXISTS = Conflict, "instance-exists", "there is an instance already", "use it as it is, or choose another directory with `--dir`; `init` touches nothing that is there";
     IN_USE = Locked, "instance-in-use", "the instance is in use", "wait until the other command ends, or stop the other process";
     NO_INSTANCE = NotFound, "instance-missing", "there is no instance", "make one with `keyward init`, or name its directory with `--dir` or KEYWARD_DIR";
     PRODUCTION_UNAVAILABLE = Unsupported, "production-unavailable", "no production instance yet", "use `--posture rig` for now: for trying keyward out, not for people's keys";

@@ -14,11 +14,12 @@ use crate::base::{
 use crate::ceremony::provisional;
 use crate::certificates::authority;
 use crate::db::{commit, instance};
+use crate::keys::probe::probe;
 use crate::token::make_token;
 use serde::Serialize;
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -68,24 +69,43 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     if request.posture == Posture::Production {
         return Err(AppError::ProductionUnavailable);
     }
-    let directory = request.directory.clone();
-    if directory.join(FILE).exists() {
-        return Err(AppError::Exists { directory });
-    }
-    let was_there = directory.exists();
-    make_directory(&directory)?;
-    let directory = directory.canonicalize().map_err(|source| AppError::Directory {
+    let was_there = request.directory.exists();
+    make_directory(&request.directory)?;
+    let directory = request.directory.canonicalize().map_err(|source| AppError::Directory {
         action: "resolving",
-        path: directory.clone(),
+        path: request.directory.clone(),
         source,
     })?;
     let lock = super::start::lock(&directory)?;
+    claim(&directory)?;
     let made = make(&directory, request).await;
     if made.is_err() {
-        undo(&directory, was_there);
+        clear(&directory);
+        if !was_there {
+            // Only ours was in it, so it is empty but for the lock.
+            let _ = fs::remove_dir_all(&directory);
+        }
     }
     drop(lock);
     made
+}
+
+/// Marks the directory as one that `init` is at work in. What an `init` that was killed has left is ours to
+/// remove; anything else that is there is somebody's, and neither used nor removed.
+fn claim(directory: &Path) -> Result<(), AppError> {
+    let found = |name: &&'static str| directory.join(name).exists();
+    let exists = |name| AppError::Exists { directory: directory.to_owned(), name };
+    if found(&FILE) {
+        return Err(exists(FILE));
+    }
+    if found(&UNFINISHED) {
+        clear(directory);
+    } else if let Some(name) = MADE.iter().find(|name| found(name)) {
+        return Err(exists(name));
+    }
+    let path = directory.join(UNFINISHED);
+    let marked = fs::File::create_new(&path).and_then(|file| file.sync_all());
+    marked.map_err(|source| AppError::Directory { action: "marking", path, source })
 }
 
 async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppError> {
@@ -111,19 +131,21 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
     keys.db.close().await;
     let answer = answer?;
     softhsm::mend(directory)?;
-    // Written last: a directory with this file holds a whole instance.
+    // Written last, and whole: a directory with this file holds a whole instance.
     settings.write(directory)?;
+    // A marker that stays beside the settings means nothing.
+    let _ = fs::remove_file(directory.join(UNFINISHED));
     Ok(answer)
 }
 
 /// KEKs, CA, audit key, their files.
 async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> Result<InitAnswer, AppError> {
     let description = keys.token.describe().await?;
-    super::start::remember_token(keys, &description).await?;
+    probe(keys).await?;
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
     authority::publish(keys, directory).await?;
-    let share_file = directory.join("share-provisional.txt");
+    let share_file = directory.join(provisional::SHARE_FILE);
     provisional::write_share(&share_file, &secret, row.id, root.fingerprint())?;
     keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
     Ok(InitAnswer {
@@ -145,16 +167,13 @@ async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
 
 fn make_directory(directory: &Path) -> Result<(), AppError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let made = made.and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
     made.map_err(|source| AppError::Directory { action: "making", path: directory.to_owned(), source })
 }
 
-/// Removes what an `init` that failed has made; an existing token is not touched.
-fn undo(directory: &Path, was_there: bool) {
-    if !was_there {
-        let _ = fs::remove_dir_all(directory);
-        return;
-    }
-    for name in MADE {
+/// Removes what an `init` has made; an existing token is not touched.
+fn clear(directory: &Path) {
+    for name in MADE.iter().chain([&UNFINISHED]) {
         let path = directory.join(name);
         // What cannot be removed is found by the next `init`, which says so.
         let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -163,15 +182,17 @@ fn undo(directory: &Path, was_there: bool) {
 
 /// Label of the embedded token.
 const TOKEN_LABEL: &str = "keyward";
-/// What `init` makes in an instance directory.
+/// There as long as `init` is at work.
+const UNFINISHED: &str = "init-unfinished";
+/// What `init` makes in an instance directory before the settings.
 const MADE: &[&str] = &[
     "keyward.db",
     "keyward.db-shm",
     "keyward.db-wal",
-    "keyward.lock",
     "worker.lock",
     "worker-alone.lock",
     "pin-refused",
+    "so-pin-refused",
     "share-provisional.txt",
     "softhsm",
     "tls",

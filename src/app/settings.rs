@@ -1,6 +1,7 @@
 //! `keyward.toml` and the environment. Paths in the file are relative to its directory; secrets are paths.
 
 use super::AppError;
+use crate::db::durable::replace;
 use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -60,6 +61,8 @@ impl Default for BackupSection {
 pub struct Environment {
     /// `KEYWARD_DIR`.
     pub directory: Option<PathBuf>,
+    /// `SOFTHSM2_CONF`: configuration of a SoftHSM token that is there already; `init` keeps it in the settings.
+    pub softhsm_conf: Option<PathBuf>,
     /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
     pub log: Option<String>,
     state_home: Option<PathBuf>,
@@ -74,6 +77,7 @@ impl Environment {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             directory: path("KEYWARD_DIR"),
+            softhsm_conf: path("SOFTHSM2_CONF"),
             log: std::env::var("KEYWARD_LOG").ok(),
             state_home: path("XDG_STATE_HOME"),
             home: path("HOME"),
@@ -128,7 +132,7 @@ impl Settings {
         let path = directory.join(FILE);
         let text = toml::to_string_pretty(self)
             .map_err(|error| AppError::Settings { path: path.clone(), faults: vec![error.to_string()] })?;
-        fs::write(&path, text).map_err(|source| AppError::Directory { action: "writing", path, source })
+        replace(&path, text.as_bytes()).map_err(|source| AppError::Directory { action: "writing", path, source })
     }
 
     /// What the token's pool needs.

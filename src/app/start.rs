@@ -3,7 +3,7 @@
 use super::{AppError, settings::Settings};
 use crate::access::local_caller;
 use crate::audit::{Audit, Writer};
-use crate::backup::{Backups, destination::Directory};
+use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
     fault::Kind,
     principal::Caller,
@@ -12,10 +12,10 @@ use crate::base::{
 use crate::certificates::authority;
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
-use crate::db::{Database, commit, instance};
+use crate::db::{Database, instance};
 use crate::http::{Services, router};
 use crate::keys::{Keys, recover};
-use crate::token::{Token, address::TokenDescription, api::Capabilities};
+use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
@@ -58,15 +58,20 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     if !directory.join(super::settings::FILE).exists() {
         return Err(missing());
     }
-    let lock = lock(directory)?;
-    let settings = Settings::read(directory)?;
-    super::softhsm::mend(directory)?;
-    let db = open_database(directory).await?;
+    let directory = directory.canonicalize().map_err(|_| missing())?;
+    let lock = lock(&directory)?;
+    let settings = Settings::read(&directory)?;
+    super::softhsm::mend(&directory)?;
+    let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
-    let keys = open_keys(directory, &settings, db, &row).await?;
-    settle(&keys, directory).await?;
-    let services = services(directory, &settings, &keys, &row).await?;
+    let keys = open_keys(&directory, &settings, db, &row).await?;
+    settle(&keys, &directory).await?;
+    let services = services(&directory, &settings, &keys, &row).await?;
+    if let Err(error) = backup::adopt_unrecorded(&services.backups).await {
+        // A destination that is away stops backups, and nothing else.
+        tracing::warn!(%error, "archives at the destination could not be looked through");
+    }
     let carrier = InProcess { router: router(services), caller };
     Ok(Running { keys, client: Client::new(carrier), _lock: lock })
 }
@@ -108,9 +113,9 @@ async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
         Ok(count) => {
             tracing::info!(count, "interrupted requests were brought to an end");
             authority::certify_audit_key(keys).await?;
-            // A restore that was interrupted may have left the checkpoints of the instance before.
+            authority::publish(keys, directory).await?;
             keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
-            Ok(authority::publish(keys, directory).await?)
+            Ok(())
         }
         Err(error) if is_token_away(&error) => {
             tracing::warn!(%error, "interrupted requests wait for the token");
@@ -127,7 +132,7 @@ fn is_token_away(error: &crate::keys::KeyError) -> bool {
 
 async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
     let destination = Directory::new(directory.join(&settings.backup.directory));
-    destination.clear_partial();
+    destination.clear_partial(row.id);
     let backups = Backups {
         keys: keys.clone(),
         instance: Arc::new(RwLock::new(row.id)),
@@ -136,22 +141,13 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
         recoveries: crate::ceremony::recover::Recoveries::default(),
         turn: Arc::new(Mutex::new(())),
     };
-    let commands = Commands::open(keys.db.clone(), Arc::clone(&keys.clock)).await?;
+    let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
     Ok(Services { backups, commands, keys: keys.clone() })
 }
 
 /// What was seen of the token in an earlier probe.
 async fn known_capabilities(db: &Database, label: &str) -> Result<Option<Capabilities>, AppError> {
     Ok(crate::db::tokens::capabilities(db, label).await?.and_then(|json| serde_json::from_str(&json).ok()))
-}
-
-/// Stores what the token says of itself and can do.
-pub(super) async fn remember_token(keys: &Keys, description: &TokenDescription) -> Result<(), AppError> {
-    let capabilities = keys.token.capabilities().await?;
-    let json = serde_json::to_string(&capabilities).unwrap_or_default();
-    let mut transaction = keys.db.begin().await?;
-    crate::db::tokens::remember(&mut transaction, &description.label, &json, keys.clock.now()).await?;
-    Ok(commit(transaction).await?)
 }
 
 /// Carries requests to the router in this process, as one caller.

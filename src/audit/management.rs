@@ -80,13 +80,30 @@ impl Audit {
         object: &ObjectRef,
         detail: Value,
     ) -> Result<Intent, AuditError> {
+        let mut transaction = self.0.db.begin().await?;
+        let intent = self.intent_in(&mut transaction, caller, event, object, detail).await?;
+        commit(transaction).await?;
+        caller.mark_recorded();
+        Ok(intent)
+    }
+
+    /// Records what is about to happen, in the transaction of a change that makes it necessary; durable with it.
+    ///
+    /// # Errors
+    /// The database cannot be written; then the transaction must not be committed.
+    pub async fn intent_in(
+        &self,
+        transaction: &mut Transaction,
+        caller: &Caller,
+        event: &'static str,
+        object: &ObjectRef,
+        detail: Value,
+    ) -> Result<Intent, AuditError> {
         let mut record = Record::draft(Log::Management, event, caller, object);
         record.phase = Phase::Intent;
         record.outcome = None;
         record.detail = detail_of(detail);
-        let record = self.append_alone(record).await?;
-        caller.mark_recorded();
-        Ok(Intent::from(record))
+        self.append(transaction, record).await.map(Intent::from)
     }
 
     /// Records how an intent ended, in the transaction of the change that it was for.

@@ -34,9 +34,14 @@ pub(super) struct Init {
     token_so_pin_file: Option<PathBuf>,
 }
 
-pub(super) async fn run(arguments: Init, directory: PathBuf, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(
+    arguments: Init,
+    directory: PathBuf,
+    softhsm_conf: Option<PathBuf>,
+    output: Output,
+) -> Result<(), CliError> {
     let posture = arguments.posture;
-    let token = token(arguments)?;
+    let token = token(arguments, softhsm_conf)?;
     let answer = init::init(InitRequest { directory, posture, token }).await.map_err(CliError::app)?;
     output.answer(&answer, |answer| {
         lines([
@@ -53,7 +58,7 @@ pub(super) async fn run(arguments: Init, directory: PathBuf, output: Output) -> 
     Ok(())
 }
 
-fn token(arguments: Init) -> Result<InitToken, CliError> {
+fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, CliError> {
     if arguments.token_module == "softhsm" {
         return Ok(InitToken::Embedded);
     }
@@ -66,7 +71,7 @@ fn token(arguments: Init) -> Result<InitToken, CliError> {
         label: arguments.token_label.ok_or_else(|| needed("--token-label"))?,
         pin_file: absolute(arguments.token_pin_file.ok_or_else(|| needed("--token-pin-file"))?)?,
         so_pin_file: arguments.token_so_pin_file.map(absolute).transpose()?,
-        softhsm_conf: None,
+        softhsm_conf: softhsm_conf.map(absolute).transpose()?,
         sessions: None,
     }))
 }

@@ -105,7 +105,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
         .map_err(|source| CliError::file("starting", "the runtime", source))?;
     runtime.block_on(async {
         match arguments.command {
-            Command::Init(init) => init::run(init, directory, output).await,
+            Command::Init(init) => init::run(init, directory, environment.softhsm_conf.clone(), output).await,
             Command::Backup(backups::Backup::Verify { file }) => backups::verify(&file, output),
             Command::Audit(audit::Audit::Verify { file: Some(file), cert: Some(cert), against }) => {
                 audit::verify_file(&file, &cert, &against, output)

@@ -9,8 +9,9 @@ pub mod error;
 
 pub use error::CommandError;
 
+use crate::audit::{Audit, ObjectRef, Verdict};
 use crate::base::{
-    fault::{Fault, Report},
+    fault::{Fault, Kind, Report},
     ids::CommandId,
     principal::Caller,
     time::Clock,
@@ -18,6 +19,7 @@ use crate::base::{
 use crate::db::Database;
 use api::{CommandState, CommandView, ProgressView};
 use serde::Serialize;
+use serde_json::json;
 use std::{
     collections::HashMap,
     future::Future,
@@ -30,6 +32,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Commands {
     db: Database,
+    audit: Audit,
     clock: Arc<dyn Clock>,
     live: Arc<Mutex<HashMap<CommandId, watch::Receiver<Live>>>>,
 }
@@ -45,12 +48,6 @@ struct Live {
 }
 
 impl Progress {
-    /// Progress that nobody looks at.
-    #[must_use]
-    pub fn unseen() -> Self {
-        Self(watch::Sender::new(Live::default()))
-    }
-
     /// Says how much there is to do, in keys.
     pub fn expect(&self, total: usize) {
         self.0.send_modify(|live| live.progress.total = total);
@@ -67,10 +64,10 @@ impl Commands {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn open(db: Database, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
+    pub async fn open(db: Database, audit: Audit, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
         let report = Report::of(&CommandError::Interrupted);
         db::fail_running(&db, &report, clock.now()).await?;
-        Ok(Self { db, clock, live: Arc::default() })
+        Ok(Self { db, audit, clock, live: Arc::default() })
     }
 
     /// Records a command and begins its work in the background.
@@ -94,9 +91,12 @@ impl Commands {
         let (sender, receiver) = watch::channel(Live::default());
         self.live().insert(id, receiver);
         let work = work(Progress(sender.clone()));
-        let this = self.clone();
+        let (this, caller) = (self.clone(), caller.clone());
         tokio::spawn(async move {
             let outcome = work.await;
+            if let Err(error) = &outcome {
+                this.record_refusal(&caller, id, kind, error).await;
+            }
             this.end(id, outcome).await;
             sender.send_modify(|live| live.ended = true);
             this.live().remove(&id);
@@ -122,13 +122,25 @@ impl Commands {
         Ok(view)
     }
 
+    /// A command that was refused before its intent leaves a record all the same; an internal fault its words in the log.
+    async fn record_refusal(&self, caller: &Caller, id: CommandId, kind: &str, error: &dyn Fault) {
+        if error.entry().kind == Kind::Internal {
+            tracing::error!(request.id = %caller.request, command.id = %id, error = %error, "an internal fault");
+        }
+        if caller.is_recorded() {
+            return;
+        }
+        let object = ObjectRef::new("command", id, kind);
+        let verdict = Verdict::of_fault(error, json!({}));
+        if let Err(error) = self.audit.event(caller, "command.refuse", &object, verdict).await {
+            tracing::error!(request.id = %caller.request, error = %error, "a refusal could not be recorded");
+        }
+    }
+
     async fn end<T: Serialize, E: Fault>(&self, id: CommandId, outcome: Result<T, E>) {
         let (state, result, problem) = match outcome {
             Ok(result) => (CommandState::Done, serde_json::to_string(&result).ok(), None),
-            Err(error) => {
-                tracing::warn!(command.id = %id, error = %error, "the command failed");
-                (CommandState::Failed, None, serde_json::to_string(&Report::of(&error)).ok())
-            }
+            Err(error) => (CommandState::Failed, None, serde_json::to_string(&Report::of(&error)).ok()),
         };
         let ended = db::end(&self.db, id, state, result, problem, self.clock.now()).await;
         if let Err(error) = ended {

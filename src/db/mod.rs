@@ -4,6 +4,7 @@
 //! Every statement is one that PostgreSQL takes too: `$1` parameters, TEXT and BIGINT columns only.
 //! Times are milliseconds (BIGINT), ids hyphenated text, flags 0 or 1.
 
+pub mod durable;
 pub mod error;
 pub mod instance;
 pub mod tokens;

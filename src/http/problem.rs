@@ -15,24 +15,24 @@ use axum::{
 };
 use serde_json::json;
 
-/// A fault on its way out of a handler.
-pub(super) struct Failure(Report);
+/// A fault on its way out of a handler: what the caller is told, and what the log is told of an internal one.
+#[derive(Clone)]
+pub(super) struct Failure {
+    report: Report,
+    particulars: String,
+}
 
 impl<E: Fault> From<E> for Failure {
     fn from(fault: E) -> Self {
-        let report = Report::of(&fault);
-        if report.kind == Kind::Internal {
-            tracing::error!(code = report.code, error = %fault, "an internal fault");
-        }
-        Self(report)
+        Self { report: Report::of(&fault), particulars: fault.to_string() }
     }
 }
 
 impl IntoResponse for Failure {
     /// The report travels as an extension; [`respond`] writes it, since it knows the request.
     fn into_response(self) -> Response {
-        let mut response = status(self.0.kind).into_response();
-        response.extensions_mut().insert(self.0);
+        let mut response = status(self.report.kind).into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -50,7 +50,11 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     };
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let response = next.run(request).await;
-    let Some(report) = response.extensions().get::<Report>().cloned() else { return response };
+    let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
+    let Failure { report, particulars } = failure;
+    if report.kind == Kind::Internal {
+        tracing::error!(request.id = %caller.request, code = report.code, error = particulars, "an internal fault");
+    }
     if !caller.is_recorded() {
         record_refusal(&services, &caller, &report, (&method, &path)).await;
     }

@@ -3,7 +3,7 @@
 use super::{Services, problem::Failure};
 use crate::access::require;
 use crate::base::principal::{Caller, Role};
-use crate::keys::recover;
+use crate::keys::{probe, recover};
 use crate::token::api::{Capabilities, ComparisonView, TokenView};
 use axum::{Extension, Json, extract::State};
 
@@ -33,5 +33,5 @@ pub(super) async fn probe(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Capabilities>, Failure> {
     require(&caller, &[Role::Operator, Role::Admin])?;
-    Ok(Json(services.keys.token.probe().await?))
+    Ok(Json(probe::probe(&services.keys).await?))
 }

@@ -9,7 +9,6 @@ use crate::base::{
     time::Timestamp,
 };
 use crate::db::commit;
-use crate::token::TokenError;
 use serde_json::json;
 
 /// Destroys a key; the answer names the copies that are still somewhere.
@@ -26,10 +25,16 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
     let intent = keys.audit.intent(caller, "key.destroy", &key.object(), json!({ "policy": key.policy })).await?;
     let objects = match keys.token.destroy(key.id).await {
         Ok(objects) => objects,
-        Err(error) => {
-            record_failure(keys, &intent, &error).await?;
-            return Err(error.into());
-        }
+        Err(error) => match after_failure(keys, &key).await {
+            // Gone after all.
+            Some(false) => 0,
+            Some(true) => {
+                keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
+                return Err(error.into());
+            }
+            // Nobody knows: the intent stays open, and recovery finishes it.
+            None => return Err(error.into()),
+        },
     };
     let destroyed_at = finish(keys, &intent, &key, objects).await?;
     let copies = list::copies(keys, key.id).await?;
@@ -51,11 +56,8 @@ pub(super) async fn finish(
     Ok(destroyed_at)
 }
 
-async fn record_failure(keys: &Keys, intent: &Intent, error: &TokenError) -> Result<(), KeyError> {
-    // Whether the objects are gone is not known: the intent stays open, and recovery looks.
-    if matches!(error, TokenError::Deadline { .. } | TokenError::WorkerLost { .. }) {
-        return Ok(());
-    }
-    keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;
-    Ok(())
+/// Whether the key object is still in the token; none if that cannot be seen now.
+async fn after_failure(keys: &Keys, key: &KeyRecord) -> Option<bool> {
+    let seen = keys.token.keys().await.ok()?;
+    Some(seen.iter().any(|object| object.id == key.id))
 }

@@ -142,9 +142,9 @@ async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord) -> Result
 
 /// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
 async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
-    let outcome_is_unknown =
-        matches!(error, KeyError::Token(TokenError::Deadline { .. } | TokenError::WorkerLost { .. }));
-    if outcome_is_unknown && keys.token.destroy(id).await.is_err() {
+    // Whatever the token answered, a pair or half of one may be there; a full queue alone says that it is not.
+    let was_asked = matches!(error, KeyError::Token(token) if !matches!(token, TokenError::Busy { .. }));
+    if was_asked && keys.token.destroy(id).await.is_err() {
         return Ok(());
     }
     keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;

@@ -10,7 +10,7 @@ use crate::base::{
     ids::{KeyId, KeySelector},
 };
 use crate::db::commit;
-use crate::token::message::TokenKey;
+use crate::token::{TokenError, message::TokenKey};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -60,13 +60,8 @@ async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
 
 async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     let Ok(id) = intent.object.id.parse::<KeyId>() else { return close(keys, intent, None).await };
-    let row = db::find(&keys.db, &KeySelector::Id(id)).await?;
-    if row.as_ref().is_some_and(|key| key.purpose.is_internal()) {
-        // A key of ours goes only after another took its place, and that did not happen.
-        return close(keys, intent, None).await;
-    }
     let objects = keys.token.destroy(id).await?;
-    match row {
+    match db::find(&keys.db, &KeySelector::Id(id)).await? {
         Some(key) => destroy::finish(keys, intent, &key, objects).await.map(|_| ()),
         None => {
             keys.audit.conclude(intent, Verdict::ok(json!({ "objects": objects, "recovered": true }))).await?;
@@ -75,7 +70,8 @@ async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError
     }
 }
 
-/// Removes objects that an interrupted operation left in the token without a row, be it half a pair.
+/// Removes objects that an interrupted operation left in the token without a row; also half a pair, which is no key
+/// that the token would list.
 async fn remove_unrecorded<'a>(keys: &Keys, ids: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
     for id in ids.into_iter().filter_map(|id| id.parse::<KeyId>().ok()) {
         if db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
@@ -101,7 +97,14 @@ async fn close(keys: &Keys, intent: &Intent, key: Option<KeyId>) -> Result<(), K
 /// # Errors
 /// The token is away or locked.
 pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
-    let mut seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
+    let seen = match keys.token.keys().await {
+        Err(error @ TokenError::TokenAbsent { .. }) => {
+            mark_absent(keys).await?;
+            return Err(error.into());
+        }
+        other => other?,
+    };
+    let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
     let mut transaction = keys.db.begin().await?;
     for key in db::all(&keys.db).await? {
@@ -125,6 +128,15 @@ pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     comparison.unrecorded = seen.into_values().map(|object| object.label).collect();
     comparison.unrecorded.sort();
     Ok(comparison)
+}
+
+/// A token that is away makes its keys absent; nothing else about them changes.
+async fn mark_absent(keys: &Keys) -> Result<(), KeyError> {
+    let mut transaction = keys.db.begin().await?;
+    for key in db::all(&keys.db).await? {
+        db::set_presence(&mut transaction, key.id, Presence::Absent.as_str()).await?;
+    }
+    Ok(commit(transaction).await?)
 }
 
 fn is_same(key: &KeyRecord, object: &TokenKey) -> bool {

@@ -8,13 +8,14 @@ use super::{
 use crate::access::require;
 use crate::audit::SignatureRecord;
 use crate::base::{
-    algorithm::{DigestAlgorithm, SignatureAlgorithm},
+    algorithm::SignatureAlgorithm,
     custody::KeyState,
     ids::KeySelector,
     principal::{Caller, Role},
 };
+use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha256};
 
 /// Signs 1 to 64 digests or messages.
 ///
@@ -83,21 +84,11 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
                 return Err(malformed(index, format!("a {digest} digest has {wants} bytes, this one {has}")));
             }
             (None, true) => return Err(malformed(index, "Ed25519 signs messages, not digests".to_owned())),
-            (Some(digest), false) => hash(digest, &bytes),
+            (Some(digest), false) => digest_of(digest, &bytes),
             (Some(_), true) | (None, false) => bytes,
         });
     }
     Ok(inputs)
-}
-
-/// The digest of a message.
-#[must_use]
-pub fn hash(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
-    match digest {
-        DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
-        DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
-        DigestAlgorithm::Sha512 => Sha512::digest(message).to_vec(),
-    }
 }
 
 fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {

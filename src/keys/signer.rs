@@ -1,11 +1,12 @@
 //! Lends a key in the token to `pki` and `audit`, through the port that they know.
 
-use super::{KeyError, KeyRecord, sign::hash};
+use super::{KeyError, KeyRecord};
 use crate::base::{
     algorithm::SignatureAlgorithm,
     ids::KeyId,
     signing::{SignatureFuture, Signer, SignerError},
 };
+use crate::pki::signature::digest;
 use crate::token::{Token, TokenError};
 
 /// A key in the token that signs structures: CSRs, certificates, checkpoints, manifests.
@@ -40,7 +41,7 @@ impl TokenSigner {
 
     async fn signature(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let input = match self.algorithm.digest() {
-            Some(digest) => hash(digest, message),
+            Some(by) => digest(by, message),
             None => message.to_vec(),
         };
         let mut signatures = self.token.sign(self.key, self.public_key_sha256, self.algorithm, vec![input]).await?;

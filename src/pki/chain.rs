@@ -41,8 +41,8 @@ fn broken(last: &Certificate, unrelated: &Certificate) -> PkiError {
 mod tests {
     use super::{
         super::{
-            certificate::{CertificateTemplate, Issuer, issue},
-            public_key::testing::OpensslKey,
+            issue::{CertificateTemplate, Issuer, issue},
+            testing::OpensslKey,
         },
         *,
     };

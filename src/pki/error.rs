@@ -132,3 +132,7 @@ impl Fault for PkiError {
         }
     }
 }
+
+pub(super) fn encoding(what: &'static str, cause: impl std::fmt::Display) -> PkiError {
+    PkiError::Encoding { what, cause: cause.to_string() }
+}

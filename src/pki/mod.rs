@@ -8,11 +8,15 @@ pub mod certificate;
 pub mod chain;
 pub mod cms;
 pub mod error;
+pub mod issue;
 pub mod key_wrap;
 pub mod name;
 pub mod pkcs12;
 pub mod private_key;
 pub mod public_key;
 pub mod request;
+pub mod signature;
+#[cfg(test)]
+mod testing;
 
 pub use error::PkiError;

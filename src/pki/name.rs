@@ -1,6 +1,6 @@
 //! Names in requests and certificates: the subject (RFC 4514, RFC 5280) and its alternative names.
 
-use super::{PkiError, public_key::encoding};
+use super::{PkiError, error::encoding};
 use const_oid::db::{rfc3280, rfc4519};
 use der::{
     Tag,

@@ -2,8 +2,10 @@
 
 use super::{
     PkiError,
+    error::encoding,
     name::{Subject, SubjectAltName, alternative_names},
-    public_key::{PublicKey, certificate_signature, encoding, signature_algorithm, signature_identifier},
+    public_key::PublicKey,
+    signature::{certificate_signature, signature_algorithm, signature_identifier},
 };
 use crate::base::{
     algorithm::{KeyAlgorithm, KeyFamily},
@@ -32,34 +34,15 @@ pub struct Request {
     public_key: PublicKey,
 }
 
-/// Makes a request in PEM: subject, alternative names, and the key usage of a key that signs.
-///
-/// # Errors
-/// As [`build_for`].
-pub async fn build(subject: &Subject, names: &[SubjectAltName], signer: &dyn Signer) -> Result<String, PkiError> {
-    // A request proves no more than that its key signs.
-    build_with(subject, names, KeyUsage(KeyUsages::DigitalSignature.into()), signer).await
-}
-
 /// Makes a request in PEM whose key usage is that of the purpose.
 ///
 /// # Errors
 /// [`PkiError::Signer`] if the key does not sign; [`PkiError::SignatureInvalid`] if what it gave does not
 /// verify under its own public key; [`PkiError::PublicKeyUnsupported`] for secrets under Ed25519.
-pub async fn build_for(
+pub async fn build(
     purpose: Purpose,
     subject: &Subject,
     names: &[SubjectAltName],
-    signer: &dyn Signer,
-) -> Result<String, PkiError> {
-    let public_key = PublicKey::from_der(signer.public_key_der())?;
-    build_with(subject, names, key_usage(purpose, public_key.algorithm())?, signer).await
-}
-
-async fn build_with(
-    subject: &Subject,
-    names: &[SubjectAltName],
-    usage: KeyUsage,
     signer: &dyn Signer,
 ) -> Result<String, PkiError> {
     let public_key = PublicKey::from_der(signer.public_key_der())?;
@@ -68,7 +51,7 @@ async fn build_with(
     if let Some(names) = alternative_names(names)? {
         builder.add_extension(&names).map_err(failed)?;
     }
-    builder.add_extension(&usage).map_err(failed)?;
+    builder.add_extension(&key_usage(purpose, public_key.algorithm())?).map_err(failed)?;
     let request = sign(builder, REQUEST, &public_key, signer).await?;
     request.to_pem(LineEnding::LF).map_err(failed)
 }
@@ -222,7 +205,7 @@ const REQUEST: &str = "certificate signing request";
 #[cfg(test)]
 mod tests {
     use super::{
-        super::public_key::testing::{OpensslKey, openssl, signers},
+        super::testing::{OpensslKey, openssl, signers},
         *,
     };
 
@@ -244,7 +227,7 @@ mod tests {
     async fn openssl_verifies_a_request_of_every_kind_of_key() {
         let directory = tempfile::tempdir().unwrap();
         for key in signers() {
-            let pem = sent(build_for(Purpose::Tls, &subject(), &names(), &key)).await.unwrap();
+            let pem = sent(build(Purpose::Tls, &subject(), &names(), &key)).await.unwrap();
 
             std::fs::write(directory.path().join("request.pem"), &pem).unwrap();
             openssl(directory.path(), &["req", "-in", "request.pem", "-verify", "-noout"]);
@@ -256,7 +239,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let key = OpensslKey::generate(KeyAlgorithm::P256);
 
-        let pem = build_for(Purpose::Tls, &subject(), &names(), &key).await.unwrap();
+        let pem = build(Purpose::Tls, &subject(), &names(), &key).await.unwrap();
 
         std::fs::write(directory.path().join("request.pem"), &pem).unwrap();
         let show = ["req", "-in", "request.pem", "-noout", "-text", "-nameopt", "RFC2253,-esc_msb,utf8"];
@@ -271,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_reads_back_as_it_was_built() {
         let key = OpensslKey::generate(KeyAlgorithm::Ed25519);
-        let pem = build_for(Purpose::Client, &subject(), &names(), &key).await.unwrap();
+        let pem = build(Purpose::Client, &subject(), &names(), &key).await.unwrap();
 
         let request = Request::from_pem(&pem).unwrap();
 
@@ -285,7 +268,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let key = OpensslKey::generate(KeyAlgorithm::P256);
 
-        let pem = build_for(Purpose::Secrets, &subject(), &[], &key).await.unwrap();
+        let pem = build(Purpose::Secrets, &subject(), &[], &key).await.unwrap();
 
         std::fs::write(directory.path().join("request.pem"), &pem).unwrap();
         openssl(directory.path(), &["req", "-in", "request.pem", "-verify", "-noout"]);
@@ -296,8 +279,8 @@ mod tests {
     async fn the_key_usage_is_to_sign_unless_the_purpose_says_otherwise() {
         let directory = tempfile::tempdir().unwrap();
         let key = OpensslKey::generate(KeyAlgorithm::Rsa2048);
-        let plain = build(&subject(), &names(), &key).await.unwrap();
-        let secrets = build_for(Purpose::Secrets, &subject(), &names(), &key).await.unwrap();
+        let plain = build(Purpose::Signing, &subject(), &names(), &key).await.unwrap();
+        let secrets = build(Purpose::Secrets, &subject(), &names(), &key).await.unwrap();
 
         for (pem, expected) in [(plain, "Digital Signature"), (secrets, "Key Encipherment")] {
             std::fs::write(directory.path().join("request.pem"), &pem).unwrap();
@@ -311,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn a_changed_request_is_refused() {
         let key = OpensslKey::generate(KeyAlgorithm::P256);
-        let pem = build_for(Purpose::Tls, &subject(), &names(), &key).await.unwrap();
+        let pem = build(Purpose::Tls, &subject(), &names(), &key).await.unwrap();
         let mut der = CertReq::from_pem(&pem).unwrap().to_der().unwrap();
         let position = der.windows(3).position(|bytes| bytes == b"web").unwrap();
         der[position] = b'W';
@@ -326,7 +309,7 @@ mod tests {
     async fn what_a_faulty_key_signs_is_not_released() {
         let key = OpensslKey::generate(KeyAlgorithm::P256).signing_with(KeyAlgorithm::Rsa2048.default_signature());
 
-        let error = build_for(Purpose::Tls, &subject(), &names(), &key).await.unwrap_err();
+        let error = build(Purpose::Tls, &subject(), &names(), &key).await.unwrap_err();
 
         assert_eq!(error.to_string(), "the rsa-pkcs1-sha256 signature does not verify");
     }

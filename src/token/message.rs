@@ -12,7 +12,6 @@ use crate::base::{
     secret::Secret,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroize as _;
 
 /// A request to the worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -293,6 +292,9 @@ pub struct KekImport {
     pub unwrap_template: bool,
 }
 
+/// What a worker calls the source of the SO PIN when the token refuses it; the pool knows the real one.
+pub const SO_PIN_SOURCE: &str = "the SO PIN source";
+
 /// A KEK with its value.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KekValue {
@@ -356,10 +358,7 @@ impl Serialize for PlainSecret {
 
 impl<'de> Deserialize<'de> for PlainSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut borrowed = <&[u8]>::deserialize(deserializer)?.to_vec();
-        let secret = Secret::new(borrowed.clone());
-        borrowed.zeroize();
-        Ok(Self(secret))
+        Ok(Self(Secret::new(<&[u8]>::deserialize(deserializer)?.to_vec())))
     }
 }
 
@@ -394,7 +393,10 @@ impl Operation {
     /// Whether sending it a second time after the worker's death can do no harm.
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Sign(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_))
+        matches!(
+            self,
+            Self::Sign(_) | Self::Prove(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_)
+        )
     }
 }
 

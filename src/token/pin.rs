@@ -56,20 +56,46 @@ pub(super) struct RefusedPin {
 }
 
 impl RefusedPin {
-    /// The memory in this directory.
-    pub(super) fn beside(directory: &Path) -> Self {
+    /// The memory of the user PIN in this directory.
+    pub(super) fn of_user(directory: &Path) -> Self {
         Self { file: directory.join("pin-refused") }
     }
 
+    /// The memory of the SO PIN in this directory.
+    pub(super) fn of_security_officer(directory: &Path) -> Self {
+        Self { file: directory.join("so-pin-refused") }
+    }
+
+    /// Reads the PIN, unless it is the one that was refused.
+    pub(super) fn read_unless_refused(&self, source: &PinSource, token: &str) -> Result<Secret, TokenError> {
+        let pin = source.read(token)?;
+        if self.is(&pin) {
+            return Err(self.refusal(source, token, "as before; not sent again".to_owned()));
+        }
+        Ok(pin)
+    }
+
+    /// Remembers that the token refused the PIN, and says so with its source.
+    pub(super) fn note(&self, pin: &Secret, source: &PinSource, token: &str, rv: String) -> TokenError {
+        if let Err(error) = self.remember(pin) {
+            tracing::warn!(%error, "the refused PIN cannot be remembered");
+        }
+        self.refusal(source, token, rv)
+    }
+
+    fn refusal(&self, source: &PinSource, token: &str, rv: String) -> TokenError {
+        TokenError::PinRefused { token: token.to_owned(), source_name: source.name(), rv }
+    }
+
     /// Whether this very PIN was refused before.
-    pub(super) fn is(&self, pin: &Secret) -> bool {
+    fn is(&self, pin: &Secret) -> bool {
         let Ok(stored) = fs::read(&self.file) else { return false };
         let Some((salt, hash)) = stored.split_at_checked(SALT_BYTES) else { return false };
         slow_hash(pin, salt).ct_eq(hash).into()
     }
 
     /// Remembers this PIN as refused.
-    pub(super) fn remember(&self, pin: &Secret) -> io::Result<()> {
+    fn remember(&self, pin: &Secret) -> io::Result<()> {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.file)?;
@@ -125,7 +151,7 @@ mod tests {
     #[test]
     fn only_the_refused_pin_itself_is_remembered() {
         let directory = tempfile::tempdir().unwrap();
-        let memory = RefusedPin::beside(directory.path());
+        let memory = RefusedPin::of_user(directory.path());
         memory.remember(&Secret::new(b"1111".to_vec())).unwrap();
 
         assert!(memory.is(&Secret::new(b"1111".to_vec())));

@@ -8,10 +8,10 @@ use super::{
     error::TokenError,
     message::{
         Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport,
-        KekSource, KekValue, NewKey, NewToken, OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey,
-        UnwrapJob, WrapJob,
+        KekSource, KekValue, NewKey, NewToken, OpenToken, Operation, PlainSecret, SO_PIN_SOURCE, SignJob, TokenKek,
+        TokenKey, UnwrapJob, WrapJob,
     },
-    pin::PinSource,
+    pin::{PinSource, RefusedPin},
     supervisor::{Lane, Supervisor},
 };
 use crate::base::{
@@ -278,19 +278,35 @@ impl Token {
     /// One of the PINs is refused or not at hand, or the token takes no KEK.
     pub async fn import_keks(&self, keks: Vec<KekValue>) -> Result<Vec<ImportedKek>, TokenError> {
         let unwrap_template = self.capabilities().await?.unwrap_template;
-        let so_pin = self.settings.so_pin.as_ref().map(|source| source.read(self.label())).transpose()?;
+        let (settings, label) = (&*self.settings, self.label());
+        let user = RefusedPin::of_user(&settings.state_directory);
+        let officer = RefusedPin::of_security_officer(&settings.state_directory);
+        let pin = user.read_unless_refused(&settings.pin, label)?;
+        let so_pin = match &settings.so_pin {
+            Some(source) => Some((source, officer.read_unless_refused(source, label)?)),
+            None => None,
+        };
         let import = KekImport {
-            so_pin: so_pin.map(PlainSecret),
-            pin: PlainSecret(self.settings.pin.read(self.label())?),
+            so_pin: so_pin.as_ref().map(|(_, pin)| PlainSecret(pin.duplicate())),
+            pin: PlainSecret(pin.duplicate()),
             keks,
             unwrap_template,
         };
-        match super::supervisor::run_alone(&self.settings, Operation::ImportKeks(import), LONG).await? {
-            Answer::KeksImported(imported) => {
+        let answer = super::supervisor::run_alone(settings, Operation::ImportKeks(import), LONG).await;
+        match (answer, so_pin) {
+            (Ok(Answer::KeksImported(imported)), _) => {
+                officer.forget();
                 self.count(Operation::Refresh).await?;
                 Ok(imported)
             }
-            other => Err(out_of_turn(&other)),
+            (Ok(other), _) => Err(out_of_turn(&other)),
+            (Err(TokenError::PinRefused { source_name, rv, .. }), Some((source, so_pin)))
+                if source_name == SO_PIN_SOURCE =>
+            {
+                Err(officer.note(&so_pin, source, label, rv))
+            }
+            (Err(TokenError::PinRefused { rv, .. }), _) => Err(user.note(&pin, &settings.pin, label, rv)),
+            (Err(other), _) => Err(other),
         }
     }
 
@@ -392,7 +408,12 @@ impl Token {
 /// There is no free slot, or the module makes no tokens.
 pub async fn make_token(settings: &TokenSettings) -> Result<(), TokenError> {
     let label = &settings.address.label;
-    let so_pin = settings.so_pin.as_ref().unwrap_or(&settings.pin).read(label)?;
+    let missing = || TokenError::PinUnreadable {
+        token: label.clone(),
+        source_name: "the settings".to_owned(),
+        cause: "no SO PIN is named".to_owned(),
+    };
+    let so_pin = settings.so_pin.as_ref().ok_or_else(missing)?.read(label)?;
     let new = NewToken {
         address: settings.address.clone(),
         so_pin: PlainSecret(so_pin),

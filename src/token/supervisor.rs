@@ -27,7 +27,7 @@ use tokio::{
     process::{Child, Command},
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use zeroize::Zeroizing;
 
@@ -52,6 +52,7 @@ pub(super) struct Waiting {
     id: u64,
     operation: &'static str,
     limit: Duration,
+    deadline: Instant,
     answer: oneshot::Receiver<Result<Answer, TokenError>>,
 }
 
@@ -127,7 +128,7 @@ impl Supervisor {
             Life::Serving(_) => self.shared.dispatch(&mut state),
         }
         drop(state);
-        Ok(Waiting { shared: Arc::clone(&self.shared), id, operation: name, limit, answer })
+        Ok(Waiting { shared: Arc::clone(&self.shared), id, operation: name, limit, deadline, answer })
     }
 
     /// What the token said when it was opened; starts a worker if there is none.
@@ -158,12 +159,13 @@ impl Supervisor {
 impl Waiting {
     /// The answer, or [`TokenError::Deadline`] when the time is over.
     pub(super) async fn answer(self) -> Result<Answer, TokenError> {
-        match timeout(self.limit, self.answer).await {
+        match timeout_at(self.deadline, self.answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => {
+            // Dropped unsent: its time was over before the worker had room for it.
+            Ok(Err(_)) if Instant::now() < self.deadline => {
                 Err(TokenError::WorkerLost { token: self.shared.token(), operation: self.operation.to_owned() })
             }
-            Err(_) => {
+            Ok(Err(_)) | Err(_) => {
                 self.shared.give_up(self.id);
                 Err(TokenError::Deadline {
                     token: self.shared.token(),
@@ -351,25 +353,15 @@ impl Worker {
 
     async fn log_in(&mut self, settings: &TokenSettings) -> Result<(), TokenError> {
         let label = &settings.address.label;
-        let pin = settings.pin.read(label)?;
-        let refused = RefusedPin::beside(&settings.state_directory);
-        let refusal =
-            |rv: String| TokenError::PinRefused { token: label.clone(), source_name: settings.pin.name(), rv };
-        if refused.is(&pin) {
-            return Err(refusal("as before; not sent again".to_owned()));
-        }
+        let refused = RefusedPin::of_user(&settings.state_directory);
+        let pin = refused.read_unless_refused(&settings.pin, label)?;
         let login = Operation::Login(PlainSecret(pin.duplicate()));
         match ask(settings, &mut self.reader, &mut self.writer, login, START_LIMIT).await {
             Ok(_) => {
                 refused.forget();
                 Ok(())
             }
-            Err(TokenError::PinRefused { rv, .. }) => {
-                if let Err(error) = refused.remember(&pin) {
-                    tracing::warn!(%error, "the refused PIN cannot be remembered");
-                }
-                Err(refusal(rv))
-            }
+            Err(TokenError::PinRefused { rv, .. }) => Err(refused.note(&pin, &settings.pin, label, rv)),
             Err(other) => Err(other),
         }
     }

@@ -7,7 +7,10 @@ use super::{
     signed::{SignedData, digest, digest_algorithm, digest_oid, issuer_and_serial, public_key},
 };
 use crate::base::{algorithm::SignatureAlgorithm, signing::Signer, time::Timestamp};
-use crate::pki::public_key::{PublicKey, certificate_signature, signature_identifier};
+use crate::pki::{
+    public_key::PublicKey,
+    signature::{certificate_signature, signature_identifier},
+};
 use cms::{
     content_info::CmsVersion,
     signed_data::{EncapsulatedContentInfo, SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos},

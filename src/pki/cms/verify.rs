@@ -5,7 +5,7 @@ use super::{
     signed::{SignedData, digest, digest_algorithm, digest_oid, issuer_and_serial, public_key},
     unpack,
 };
-use crate::pki::public_key::{PublicKey, signature_algorithm};
+use crate::pki::{public_key::PublicKey, signature::signature_algorithm};
 use cms::{
     content_info::CmsVersion,
     signed_data::{SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos},

@@ -45,12 +45,12 @@ fn a_drill_proves_each_key_signs_its_report_and_leaves_nothing_in_the_token() {
 }
 
 #[test]
-fn a_drill_under_other_keks_is_refused_and_proves_nothing() {
+fn a_drill_of_another_instances_archive_is_refused_and_proves_nothing() {
     let (rig, other) = (Rig::new(), Rig::new());
     let archive = archive(&other);
     let before = rig.objects();
 
-    rig.refused(&["backup", "drill", text(&archive)], 6, "kek-differs");
+    rig.refused(&["backup", "drill", text(&archive)], 6, "another-instance");
     rig.refused(&["backup", "drill", "latest"], 5, "no-archive");
 
     assert_eq!(rig.objects(), before);

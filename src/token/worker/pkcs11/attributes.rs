@@ -2,19 +2,16 @@
 //!
 //! Every usage is named in every template: what is not named is true on SoftHSM.
 
-use crate::{
-    base::{
-        algorithm::{KeyAlgorithm, KeyFamily},
-        custody::{KekPurpose, KeyPolicy},
-    },
-    pki::public_key::PublicKey,
-    token::message::NewKey,
+use crate::base::{
+    algorithm::{KeyAlgorithm, KeyFamily},
+    custody::{KekPurpose, KeyPolicy},
 };
+use crate::pki::public_key::PublicKey;
+use crate::token::message::NewKey;
 use cryptoki::{
     mechanism::Mechanism,
     object::{Attribute, KeyType, ObjectClass},
 };
-use der::{Encode as _, asn1::OctetStringRef};
 use zeroize::Zeroize as _;
 
 /// Whether an object outlives its session.
@@ -105,9 +102,16 @@ pub(super) fn stored_public_key(new: &NewKey, key: &PublicKey) -> Option<Vec<Att
     } else {
         let point = key.ec_point()?;
         template.push(Attribute::EcParams(curve_parameters(key.algorithm()).to_vec()));
-        template.push(Attribute::EcPoint(OctetStringRef::new(&point).ok()?.to_der().ok()?));
+        template.push(Attribute::EcPoint(octet_string(&point)?));
     }
     Some(template)
+}
+
+/// DER OCTET STRING around a point, which no curve of ours makes longer than 255 bytes.
+fn octet_string(point: &[u8]) -> Option<Vec<u8>> {
+    let length = u8::try_from(point.len()).ok()?;
+    let head: &[u8] = if length < 0x80 { &[0x04, length] } else { &[0x04, 0x81, length] };
+    Some([head, point].concat())
 }
 
 /// Public keys are readable without a login, so that other programs find them.
@@ -289,6 +293,13 @@ mod tests {
         for algorithm in KeyAlgorithm::ALL {
             assert!(template(*algorithm).contains(&Attribute::Sign(false)));
         }
+    }
+
+    #[test]
+    fn a_point_longer_than_127_bytes_has_a_long_length() {
+        assert_eq!(octet_string(&[4; 65]).unwrap()[..3], [0x04, 65, 4]);
+        assert_eq!(octet_string(&[4; 133]).unwrap()[..4], [0x04, 0x81, 133, 4]);
+        assert_eq!(octet_string(&[4; 256]), None);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use cryptoki::{
     object::{Attribute, AttributeType, CertificateType, ObjectClass, ObjectHandle},
     session::Session,
 };
-use der::{Decode as _, Tag, Tagged as _, asn1::AnyRef};
 
 impl Backend {
     /// Stores a certificate unless the same one is there; others of the same key stay.
@@ -96,7 +95,7 @@ impl<'a> Names<'a> {
             Some(whole)
         };
         let mut serial = next()?;
-        if element(serial)?.0 != Tag::Integer {
+        if element(serial)?.0 != INTEGER {
             serial = next()?;
         }
         next()?;
@@ -106,11 +105,24 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Tag and content of the first element, and what follows it.
-fn element(bytes: &[u8]) -> Option<(Tag, &[u8], &[u8])> {
-    let (element, rest) = AnyRef::from_der_partial(bytes).ok()?;
-    Some((element.tag(), element.value(), rest))
+/// Tag and content of the first DER element, and what follows it.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, bytes) = bytes.split_first()?;
+    let (first, bytes) = bytes.split_first()?;
+    let (length, bytes) = match first {
+        0..=0x7F => (usize::from(*first), bytes),
+        // A certificate is shorter than 16 MiB.
+        0x81..=0x83 => {
+            let (length, bytes) = bytes.split_at_checked(usize::from(first - 0x80))?;
+            (length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), bytes)
+        }
+        _ => return None,
+    };
+    let (content, rest) = bytes.split_at_checked(length)?;
+    Some((*tag, content, rest))
 }
+
+const INTEGER: u8 = 0x02;
 
 #[cfg(test)]
 mod tests {

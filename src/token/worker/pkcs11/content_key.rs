@@ -7,12 +7,10 @@ use super::{
     unwrap::opens_nothing,
     wrap::AES_KEY_WRAP,
 };
-use crate::{
-    base::{custody::KekPurpose, secret::Secret},
-    token::{
-        error::TokenError,
-        message::{ContentKeyOpen, ContentKeySeal},
-    },
+use crate::base::{custody::KekPurpose, secret::Secret};
+use crate::token::{
+    error::TokenError,
+    message::{ContentKeyOpen, ContentKeySeal},
 };
 use cryptoki::{
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},

@@ -7,20 +7,19 @@ use super::{
     index::Entry,
     wrap::mechanism_name,
 };
-use crate::{
-    base::custody::KeyPolicy,
-    pki::{
-        PkiError, key_wrap,
-        pkcs12::{self, Pkcs12, Pkcs12Profile},
-        private_key,
-    },
-    token::{
-        error::TokenError,
-        message::{Container, ExportJob},
-    },
+use crate::base::custody::KeyPolicy;
+use crate::pki::{
+    PkiError,
+    certificate::Certificate,
+    key_wrap,
+    pkcs12::{self, Pkcs12, Pkcs12Profile},
+    private_key,
+};
+use crate::token::{
+    error::TokenError,
+    message::{Container, ExportJob},
 };
 use cryptoki::session::Session;
-use der::pem::{self, LineEnding};
 use zeroize::Zeroizing;
 
 impl Backend {
@@ -97,7 +96,7 @@ fn build(key: &[u8], job: &ExportJob) -> Result<Vec<u8>, PkiError> {
         Container::Pem { chain } => {
             let mut text = private_key::to_encrypted_pem(key, passphrase)?;
             for certificate in chain {
-                text.push_str(&certificate_pem(certificate)?);
+                text.push_str(&Certificate::from_der(certificate)?.to_pem()?);
             }
             Ok(text.into_bytes())
         }
@@ -106,9 +105,4 @@ fn build(key: &[u8], job: &ExportJob) -> Result<Vec<u8>, PkiError> {
             pkcs12::build(&Pkcs12 { private_key: key, chain, alias, profile }, passphrase)
         }
     }
-}
-
-fn certificate_pem(der: &[u8]) -> Result<String, PkiError> {
-    pem::encode_string("CERTIFICATE", LineEnding::LF, der)
-        .map_err(|error| PkiError::Encoding { what: "a certificate", cause: error.to_string() })
 }

@@ -1,39 +1,26 @@
 //! What is read back from key objects (PKCS#11 v3.1, sections 4.8, 4.9, 6.3).
 
 use super::attributes::curve_parameters;
-use crate::{
-    base::{
-        algorithm::{KeyAlgorithm, KeyFamily},
-        ids::KeyId,
-    },
-    pki::public_key::PublicKey,
+use crate::base::{
+    algorithm::{KeyAlgorithm, KeyFamily},
+    ids::KeyId,
 };
+use crate::pki::public_key::PublicKey;
+use crate::token::message::TokenKey;
 use cryptoki::{
     error::Error,
     object::{Attribute, AttributeType, ObjectHandle},
     session::Session,
 };
 
-/// What is read back from a private key object.
-#[derive(Debug)]
-pub(super) struct KeyFacts {
-    pub(super) id: KeyId,
-    pub(super) label: String,
-    pub(super) algorithm: Option<KeyAlgorithm>,
-    pub(super) sensitive: bool,
-    pub(super) extractable: bool,
-    pub(super) wrap_with_trusted: bool,
-    pub(super) local: bool,
-    pub(super) never_extractable: bool,
-}
-
-/// Reads a private key object; none if its CKA_ID is no key id.
-pub(super) fn key_facts(session: &Session, handle: ObjectHandle) -> Result<Option<KeyFacts>, Error> {
+/// Reads a private key object, without its public key; none if its CKA_ID is no key id.
+pub(super) fn key_facts(session: &Session, handle: ObjectHandle) -> Result<Option<TokenKey>, Error> {
     // What cannot be read counts as the weaker value.
-    let mut facts = KeyFacts {
+    let mut facts = TokenKey {
         id: KeyId::from_bytes([0; 16]),
         label: String::new(),
         algorithm: None,
+        public_key_der: Vec::new(),
         sensitive: false,
         extractable: true,
         wrap_with_trusted: false,

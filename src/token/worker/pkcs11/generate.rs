@@ -3,18 +3,16 @@
 use super::{
     Backend,
     attributes::{self, Lifetime},
-    facts::{self, KeyFacts},
+    facts,
     fault::{Failure, NO_MECHANISM},
     index::Entry,
     token::Token,
 };
-use crate::{
-    base::custody::KeyPolicy,
-    pki::public_key::PublicKey,
-    token::{
-        error::TokenError,
-        message::{NewKey, TokenKey},
-    },
+use crate::base::custody::KeyPolicy;
+use crate::pki::public_key::PublicKey;
+use crate::token::{
+    error::TokenError,
+    message::{NewKey, TokenKey},
 };
 use cryptoki::{object::ObjectHandle, session::Session};
 
@@ -80,7 +78,7 @@ impl Token {
         session: &Session,
         handle: ObjectHandle,
         new: &NewKey,
-    ) -> Result<KeyFacts, Failure> {
+    ) -> Result<TokenKey, Failure> {
         let facts = facts::key_facts(session, handle)
             .map_err(self.refusal("read attributes", new.id, NO_MECHANISM))?
             .filter(|facts| facts.id == new.id)
@@ -93,7 +91,7 @@ impl Token {
 }
 
 /// The attribute by which an object is weaker than its policy.
-fn weakness(facts: &KeyFacts, new: &NewKey) -> Option<&'static str> {
+fn weakness(facts: &TokenKey, new: &NewKey) -> Option<&'static str> {
     if !facts.sensitive {
         Some("CKA_SENSITIVE is false")
     } else if new.policy == KeyPolicy::TokenOnly && facts.extractable {
@@ -125,11 +123,12 @@ mod tests {
         }
     }
 
-    fn strongest() -> KeyFacts {
-        KeyFacts {
+    fn strongest() -> TokenKey {
+        TokenKey {
             id: KeyId::from_bytes([7; 16]),
             label: String::new(),
             algorithm: None,
+            public_key_der: Vec::new(),
             sensitive: true,
             extractable: false,
             wrap_with_trusted: true,
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_object_that_came_out_readable_is_weaker_than_every_policy() {
-        let facts = KeyFacts { sensitive: false, ..strongest() };
+        let facts = TokenKey { sensitive: false, ..strongest() };
 
         for policy in KeyPolicy::ALL {
             assert_eq!(weakness(&facts, &asked(*policy)), Some("CKA_SENSITIVE is false"));
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_extractable_object_is_weaker_than_token_only_alone() {
-        let facts = KeyFacts { extractable: true, ..strongest() };
+        let facts = TokenKey { extractable: true, ..strongest() };
 
         assert_eq!(weakness(&facts, &asked(KeyPolicy::TokenOnly)), Some("CKA_EXTRACTABLE is true"));
         assert_eq!(weakness(&facts, &asked(KeyPolicy::BackupOnly)), None);
@@ -158,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_backup_only_key_that_any_key_may_wrap_is_weaker_where_there_is_a_trusted_kek() {
-        let facts = KeyFacts { wrap_with_trusted: false, ..strongest() };
+        let facts = TokenKey { wrap_with_trusted: false, ..strongest() };
         let untrusted = NewKey { trusted_kek: false, ..asked(KeyPolicy::BackupOnly) };
 
         assert_eq!(weakness(&facts, &asked(KeyPolicy::BackupOnly)), Some("CKA_WRAP_WITH_TRUSTED is false"));

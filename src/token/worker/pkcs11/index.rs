@@ -4,17 +4,15 @@
 //! the signature.
 
 use super::{
-    facts::{self, KeyFacts},
+    facts,
     fault::{Failure, NO_MECHANISM},
     token::Token,
 };
-use crate::{
-    base::ids::{KekId, KeyId},
-    pki::public_key::PublicKey,
-    token::{
-        error::TokenError,
-        message::{TokenKek, TokenKey},
-    },
+use crate::base::ids::{KekId, KeyId};
+use crate::pki::public_key::PublicKey;
+use crate::token::{
+    error::TokenError,
+    message::{TokenKek, TokenKey},
 };
 use cryptoki::{
     error::{Error, RvError},
@@ -116,19 +114,13 @@ impl Index {
 }
 
 impl Entry {
-    pub(super) fn new(handle: ObjectHandle, facts: KeyFacts, public_key: Option<PublicKey>) -> Self {
+    /// Joins what was read of the private key object and its public key.
+    pub(super) fn new(handle: ObjectHandle, mut key: TokenKey, public_key: Option<PublicKey>) -> Self {
         let sha256 = public_key.as_ref().map(PublicKey::sha256);
-        let key = TokenKey {
-            id: facts.id,
-            label: facts.label,
-            algorithm: public_key.as_ref().map(PublicKey::algorithm).or(facts.algorithm),
-            public_key_der: public_key.as_ref().map(|key| key.der().to_vec()).unwrap_or_default(),
-            sensitive: facts.sensitive,
-            extractable: facts.extractable,
-            wrap_with_trusted: facts.wrap_with_trusted,
-            local: facts.local,
-            never_extractable: facts.never_extractable,
-        };
+        if let Some(public_key) = &public_key {
+            key.algorithm = Some(public_key.algorithm());
+            key.public_key_der = public_key.der().to_vec();
+        }
         Self { handle, key, public_key, sha256, proofs: Proofs::default() }
     }
 }

@@ -5,7 +5,8 @@ use super::{
     attributes::{SecretUse, Template, Trust, session_secret, unwrap_template},
     fault::{Failure, NO_MECHANISM},
 };
-use crate::{base::custody::KekPurpose, token::message::KekValue};
+use crate::base::custody::KekPurpose;
+use crate::token::message::KekValue;
 use cryptoki::{object::ObjectHandle, session::Session};
 use std::{
     collections::HashMap,

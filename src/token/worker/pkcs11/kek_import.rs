@@ -11,15 +11,13 @@ use super::{
     index::{self, KEK_LABEL_PREFIX},
     token::Who,
 };
-use crate::{
-    base::{
-        custody::KekPurpose,
-        ids::{KekId, KeyId},
-    },
-    token::{
-        error::TokenError,
-        message::{ImportedKek, KekImport, KekValue, TokenKek},
-    },
+use crate::base::{
+    custody::KekPurpose,
+    ids::{KekId, KeyId},
+};
+use crate::token::{
+    error::TokenError,
+    message::{ImportedKek, KekImport, KekValue, TokenKek},
 };
 use cryptoki::{
     error::{Error, RvError},
@@ -210,7 +208,8 @@ const CHECKED: &[AttributeType] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{base::secret::Secret, token::message::PlainSecret};
+    use crate::base::secret::Secret;
+    use crate::token::message::PlainSecret;
 
     fn kek(purpose: KekPurpose) -> KekValue {
         KekValue {

@@ -1,10 +1,8 @@
 //! Making a token: a free slot gets a label, an SO PIN and a user PIN (PKCS#11 v3.1, sections 5.5.7 and 5.5.8).
 
 use super::{fault::rv_name, token::load};
-use crate::{
-    base::secret::Secret,
-    token::{error::TokenError, message::NewToken},
-};
+use crate::base::secret::Secret;
+use crate::token::{error::TokenError, message::NewToken};
 use cryptoki::{
     context::Pkcs11,
     error::{Error, Result},

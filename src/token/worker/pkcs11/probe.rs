@@ -11,18 +11,16 @@ use super::{
     token::Token,
     wrap::{AES_KEY_WRAP, AES_KEY_WRAP_KWP, AES_KEY_WRAP_PAD, mechanism_name},
 };
-use crate::{
-    base::{
-        algorithm::{KeyAlgorithm, KeyFamily},
-        custody::{KekPurpose, KeyPolicy, Purpose},
-        ids::{KeyId, KeyLabel},
-    },
-    pki::{key_wrap, private_key, public_key::PublicKey},
-    token::{
-        api::{AlgorithmCapability, Capabilities},
-        error::TokenError,
-        message::NewKey,
-    },
+use crate::base::{
+    algorithm::{KeyAlgorithm, KeyFamily},
+    custody::{KekPurpose, KeyPolicy, Purpose},
+    ids::{KeyId, KeyLabel},
+};
+use crate::pki::{key_wrap, private_key, public_key::PublicKey};
+use crate::token::{
+    api::{AlgorithmCapability, Capabilities},
+    error::TokenError,
+    message::NewKey,
 };
 use cryptoki::{
     mechanism::MechanismType,

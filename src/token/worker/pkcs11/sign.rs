@@ -1,14 +1,12 @@
 //! Signatures (PKCS#11 v3.1, sections 6.1, 6.3), and the proofs that are made of them.
 
 use super::{Backend, fault::Failure, index::Entry, token::Token};
-use crate::{
-    base::{
-        algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
-        ids::KeyId,
-    },
-    pki::{PkiError, public_key},
-    token::{error::TokenError, message::SignJob},
+use crate::base::{
+    algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
+    ids::KeyId,
 };
+use crate::pki::{PkiError, public_key, signature};
+use crate::token::{error::TokenError, message::SignJob};
 use cryptoki::{
     mechanism::{
         Mechanism, MechanismType,
@@ -106,7 +104,7 @@ impl Token {
             .sign(&mechanism, by.handle, &to_be_signed(by.algorithm, scheme, input))
             .map_err(self.refusal("sign", by.id, name))?;
         if scheme.family() == KeyFamily::Elliptic && !scheme.is_fixed() {
-            return public_key::ecdsa_der_from_fixed(scheme, &signature).map_err(|error| not_proved(by.id, &error));
+            return signature::ecdsa_der_from_fixed(scheme, &signature).map_err(|error| not_proved(by.id, &error));
         }
         Ok(signature)
     }

@@ -5,14 +5,12 @@ use super::{
     fault::{Failure, NO_MECHANISM, rv_name},
     index::Index,
 };
-use crate::{
-    base::secret::Secret,
-    token::{
-        address::{TokenAddress, TokenDescription},
-        error::TokenError,
-        message::OpenToken,
-        worker::ffi::Module,
-    },
+use crate::base::secret::Secret;
+use crate::token::{
+    address::{TokenAddress, TokenDescription},
+    error::TokenError,
+    message::OpenToken,
+    worker::ffi::Module,
 };
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
@@ -207,7 +205,7 @@ impl Who {
     /// Names the PIN where the worker knows more than the pool, which knows where the user's PIN came from.
     const fn pin_name(self) -> &'static str {
         match self {
-            Self::SecurityOfficer => "the SO PIN source",
+            Self::SecurityOfficer => crate::token::message::SO_PIN_SOURCE,
             Self::User => "",
         }
     }

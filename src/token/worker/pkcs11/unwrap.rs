@@ -6,18 +6,15 @@
 use super::{
     Backend,
     attributes::{self, Lifetime},
-    facts::KeyFacts,
     fault::{Failure, NO_MECHANISM, rv_name},
     index::Entry,
     wrap::mechanism_name,
 };
-use crate::{
-    base::custody::{KekPurpose, Purpose},
-    pki::public_key::PublicKey,
-    token::{
-        error::TokenError,
-        message::{KekSource, NewKey, TokenKey, UnwrapJob},
-    },
+use crate::base::custody::{KekPurpose, Purpose};
+use crate::pki::public_key::PublicKey;
+use crate::token::{
+    error::TokenError,
+    message::{KekSource, NewKey, TokenKey, UnwrapJob},
 };
 use cryptoki::{
     error::{Error, RvError},
@@ -89,7 +86,7 @@ impl Backend {
         session: &Session,
         job: &UnwrapJob,
         public: &PublicKey,
-    ) -> Result<(ObjectHandle, KeyFacts), Failure> {
+    ) -> Result<(ObjectHandle, TokenKey), Failure> {
         if !job.key.purpose.signs() {
             self.prove_by_session_object(session, job, public)?;
         }

@@ -1,10 +1,8 @@
 //! Wrapping a private key under a KEK in the token (RFC 5649, in one call).
 
 use super::{Backend, fault::Failure, index::Kek, token::Token};
-use crate::{
-    base::{custody::KekPurpose, ids::KekId},
-    token::{error::TokenError, message::WrapJob},
-};
+use crate::base::{custody::KekPurpose, ids::KekId};
+use crate::token::{error::TokenError, message::WrapJob};
 
 impl Backend {
     /// The wrapped key, as a backup keeps it.

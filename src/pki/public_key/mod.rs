@@ -1,24 +1,21 @@
-//! Public keys as DER SubjectPublicKeyInfo (RFC 5280, section 4.1), and the signatures that they verify.
+//! Public keys as DER SubjectPublicKeyInfo (RFC 5280, section 4.1); [`verify`] has the signatures that they verify.
 //!
 //! Invariant: a [`PublicKey`] is of a kind that keyward knows, its point is on the curve, and its DER is
 //! the one usual encoding (uncompressed point, NULL parameters for RSA), so that equal keys have equal
 //! bytes and equal hashes whoever encoded them first.
 
-use super::PkiError;
-use crate::base::algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm};
+mod verify;
+
+use super::{PkiError, error::encoding};
+use crate::base::algorithm::KeyAlgorithm;
 use const_oid::db::{rfc5912, rfc8410};
 use der::{
-    Decode, DecodePem, Encode, Sequence,
-    asn1::{Any, Null, ObjectIdentifier, OctetStringRef, UintRef},
+    Decode, DecodePem, Encode,
+    asn1::{ObjectIdentifier, OctetStringRef, UintRef},
 };
-use ecdsa::elliptic_curve::CurveArithmetic;
-use pkcs1::RsaPssParams;
 use rsa::traits::PublicKeyParts;
-use sha2::{Digest, Sha256, Sha384, Sha512};
-use signature::hazmat::PrehashVerifier;
-use spki::{
-    AlgorithmIdentifierOwned, EncodePublicKey, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef, der::pem::LineEnding,
-};
+use sha2::{Digest, Sha256};
+use spki::{EncodePublicKey, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef, der::pem::LineEnding};
 use std::fmt;
 
 /// A public key of a kind that keyward knows.
@@ -139,48 +136,6 @@ impl PublicKey {
         }
     }
 
-    /// Checks a signature over a message.
-    ///
-    /// # Errors
-    /// [`PkiError::SignatureInvalid`], also when a key of this kind makes no such signatures.
-    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), PkiError> {
-        match (algorithm.digest(), &self.material) {
-            (Some(digest), _) => self.verify_prehash(algorithm, &digest_of(digest, message), signature),
-            (None, Material::Ed25519(key)) => ed25519_holds(key, message, signature).ok_or_else(|| invalid(algorithm)),
-            (None, _) => Err(invalid(algorithm)),
-        }
-    }
-
-    /// Checks a signature over a digest that was made elsewhere.
-    ///
-    /// # Errors
-    /// [`PkiError::SignatureInvalid`], also for a digest of another length and for Ed25519, which signs no digests.
-    pub fn verify_prehash(
-        &self,
-        algorithm: SignatureAlgorithm,
-        digest: &[u8],
-        signature: &[u8],
-    ) -> Result<(), PkiError> {
-        if algorithm.digest().is_none_or(|expected| expected.length_bytes() != digest.len()) {
-            return Err(invalid(algorithm));
-        }
-        self.prehash_holds(algorithm, digest, signature).ok_or_else(|| invalid(algorithm))
-    }
-
-    fn prehash_holds(&self, algorithm: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> Option<()> {
-        if !self.algorithm.can_sign(algorithm) {
-            return None;
-        }
-        match &self.material {
-            Material::Ed25519(_) => None,
-            Material::P256(key) => ecdsa_holds(key, algorithm, digest, signature),
-            Material::P384(key) => ecdsa_holds(key, algorithm, digest, signature),
-            Material::P521(key) => ecdsa_holds(key, algorithm, digest, signature),
-            Material::Rsa(key) => rsa_holds(key, algorithm, digest, signature),
-            Material::Secp256k1(key) => ecdsa_holds(key, algorithm, digest, signature),
-        }
-    }
-
     fn from_pkcs1(der: &[u8]) -> Result<Self, PkiError> {
         Self::from_rsa_integers(pkcs1::RsaPublicKey::from_der(der).map_err(malformed)?)
     }
@@ -241,158 +196,6 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
-/// The X.509 `AlgorithmIdentifier` of a signature (RFC 4055, RFC 5758, RFC 8410); `-fixed` is the same as DER in it.
-///
-/// # Errors
-/// [`PkiError::Encoding`]; does not happen.
-pub fn signature_identifier(algorithm: SignatureAlgorithm) -> Result<AlgorithmIdentifierOwned, PkiError> {
-    let parameters = match algorithm.digest() {
-        Some(digest) if algorithm.is_pss() => Some(Any::encode_from(&pss_parameters(digest))),
-        // RFC 4055, section 5: NULL for PKCS#1 v1.5; RFC 5758, section 3.2: absent for ECDSA.
-        Some(_) if algorithm.family() == KeyFamily::Rsa => Some(Any::encode_from(&Null)),
-        _ => None,
-    };
-    let parameters = parameters.transpose().map_err(|cause| encoding("signature algorithm", cause))?;
-    Ok(AlgorithmIdentifierOwned { oid: signature_oid(algorithm), parameters })
-}
-
-/// The signature algorithm that an X.509 `AlgorithmIdentifier` names; ECDSA is DER.
-///
-/// # Errors
-/// [`PkiError::PublicKeyUnsupported`] for any other, also PSS with an MGF1 hash or salt length of its own.
-pub fn signature_algorithm(identifier: &AlgorithmIdentifierOwned) -> Result<SignatureAlgorithm, PkiError> {
-    let same_oid = SignatureAlgorithm::ALL.iter().copied().filter(|known| signature_oid(*known) == identifier.oid);
-    same_oid
-        .into_iter()
-        .find(|known| !known.is_pss() || pss_matches(*known, identifier))
-        .ok_or_else(|| unsupported(format_args!("signature algorithm {}", identifier.oid)))
-}
-
-/// ECDSA signature r‖s, as PKCS#11 gives it, as DER `ECDSA-Sig-Value` (RFC 3279, section 2.2.3).
-///
-/// # Errors
-/// [`PkiError::SignatureInvalid`] if it has no two equal halves.
-pub fn ecdsa_der_from_fixed(algorithm: SignatureAlgorithm, fixed: &[u8]) -> Result<Vec<u8>, PkiError> {
-    if fixed.is_empty() || !fixed.len().is_multiple_of(2) {
-        return Err(invalid(algorithm));
-    }
-    let (r, s) = fixed.split_at(fixed.len() / 2);
-    let value = EcdsaSigValue {
-        r: UintRef::new(r).map_err(|_| invalid(algorithm))?,
-        s: UintRef::new(s).map_err(|_| invalid(algorithm))?,
-    };
-    value.to_der().map_err(|cause| encoding("ECDSA signature", cause))
-}
-
-/// An X.509 signature of a signer: DER where the signer makes r‖s.
-pub(super) fn certificate_signature(algorithm: SignatureAlgorithm, signature: Vec<u8>) -> Result<Vec<u8>, PkiError> {
-    if algorithm.is_fixed() { ecdsa_der_from_fixed(algorithm, &signature) } else { Ok(signature) }
-}
-
-#[derive(Sequence)]
-struct EcdsaSigValue<'a> {
-    r: UintRef<'a>,
-    s: UintRef<'a>,
-}
-
-fn ecdsa_holds<C>(
-    key: &ecdsa::VerifyingKey<C>,
-    algorithm: SignatureAlgorithm,
-    digest: &[u8],
-    signature: &[u8],
-) -> Option<()>
-where
-    C: ecdsa::EcdsaCurve + CurveArithmetic,
-{
-    let size = 2 * ecdsa::elliptic_curve::FieldBytes::<C>::default().len();
-    let fixed = if algorithm.is_fixed() { signature.to_vec() } else { ecdsa_fixed_from_der(signature, size)? };
-    let signature = ecdsa::Signature::<C>::from_slice(&fixed).ok()?;
-    // The secp256k1 crate takes low S only (a rule of Bitcoin); tokens and OpenSSL make either.
-    let signature = if C::NORMALIZE_S { signature.normalize_s() } else { signature };
-    key.verify_prehash(digest, &signature).ok()
-}
-
-fn ecdsa_fixed_from_der(signature: &[u8], size_bytes: usize) -> Option<Vec<u8>> {
-    let EcdsaSigValue { r, s } = EcdsaSigValue::from_der(signature).ok()?;
-    let half = size_bytes / 2;
-    let mut fixed = vec![0; size_bytes];
-    for (integer, end) in [(r.as_bytes(), half), (s.as_bytes(), size_bytes)] {
-        let start = end.checked_sub(integer.len()).filter(|start| *start + half >= end)?;
-        fixed[start..end].copy_from_slice(integer);
-    }
-    Some(fixed)
-}
-
-fn rsa_holds(key: &rsa::RsaPublicKey, algorithm: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> Option<()> {
-    macro_rules! holds {
-        ($scheme:ident, $hash:ty) => {{
-            let signature = rsa::$scheme::Signature::try_from(signature).ok()?;
-            rsa::$scheme::VerifyingKey::<$hash>::new(key.clone()).verify_prehash(digest, &signature).ok()
-        }};
-    }
-    // RFC 8017, section 8.2.2, step 1; the crate compares integers only.
-    if signature.len() != key.size() {
-        return None;
-    }
-    match (algorithm.digest()?, algorithm.is_pss()) {
-        (DigestAlgorithm::Sha256, false) => holds!(pkcs1v15, Sha256),
-        (DigestAlgorithm::Sha384, false) => holds!(pkcs1v15, Sha384),
-        (DigestAlgorithm::Sha512, false) => holds!(pkcs1v15, Sha512),
-        (DigestAlgorithm::Sha256, true) => holds!(pss, Sha256),
-        (DigestAlgorithm::Sha384, true) => holds!(pss, Sha384),
-        (DigestAlgorithm::Sha512, true) => holds!(pss, Sha512),
-    }
-}
-
-fn ed25519_holds(key: &ed25519_dalek::VerifyingKey, message: &[u8], signature: &[u8]) -> Option<()> {
-    let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
-    key.verify_strict(message, &signature).ok()
-}
-
-fn digest_of(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
-    match digest {
-        DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
-        DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
-        DigestAlgorithm::Sha512 => Sha512::digest(message).to_vec(),
-    }
-}
-
-fn pss_parameters(digest: DigestAlgorithm) -> RsaPssParams<'static> {
-    match digest {
-        DigestAlgorithm::Sha256 => RsaPssParams::new::<Sha256>(32),
-        DigestAlgorithm::Sha384 => RsaPssParams::new::<Sha384>(48),
-        DigestAlgorithm::Sha512 => RsaPssParams::new::<Sha512>(64),
-    }
-}
-
-/// Compares hash, MGF1 hash and salt; hash parameters may be NULL or absent (RFC 4055, section 2.1).
-fn pss_matches(known: SignatureAlgorithm, identifier: &AlgorithmIdentifierOwned) -> bool {
-    let parameters = identifier.parameters.as_ref().and_then(|any| any.decode_as::<RsaPssParams<'_>>().ok());
-    let (Some(found), Some(digest)) = (parameters, known.digest()) else {
-        return false;
-    };
-    let expected = pss_parameters(digest);
-    let mask_hash = |parameters: &RsaPssParams<'_>| parameters.mask_gen.parameters.map(|hash| hash.oid);
-    found.hash.oid == expected.hash.oid
-        && found.mask_gen.oid == expected.mask_gen.oid
-        && mask_hash(&found) == mask_hash(&expected)
-        && found.salt_len == expected.salt_len
-}
-
-fn signature_oid(algorithm: SignatureAlgorithm) -> ObjectIdentifier {
-    use SignatureAlgorithm as S;
-    match algorithm {
-        S::RsaPkcs1Sha256 => rfc5912::SHA_256_WITH_RSA_ENCRYPTION,
-        S::RsaPkcs1Sha384 => rfc5912::SHA_384_WITH_RSA_ENCRYPTION,
-        S::RsaPkcs1Sha512 => rfc5912::SHA_512_WITH_RSA_ENCRYPTION,
-        S::RsaPssSha256 | S::RsaPssSha384 | S::RsaPssSha512 => rfc5912::ID_RSASSA_PSS,
-        S::EcdsaSha256 | S::EcdsaSha256Fixed => rfc5912::ECDSA_WITH_SHA_256,
-        S::EcdsaSha384 | S::EcdsaSha384Fixed => rfc5912::ECDSA_WITH_SHA_384,
-        S::EcdsaSha512 | S::EcdsaSha512Fixed => rfc5912::ECDSA_WITH_SHA_512,
-        S::Ed25519 => rfc8410::ID_ED_25519,
-    }
-}
-
 fn rsa_algorithm(modulus: &[u8]) -> Result<KeyAlgorithm, PkiError> {
     let bits = modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
     match bits {
@@ -431,142 +234,16 @@ fn unsupported(kind: impl fmt::Display) -> PkiError {
     PkiError::PublicKeyUnsupported { kind: kind.to_string() }
 }
 
-fn invalid(algorithm: SignatureAlgorithm) -> PkiError {
-    PkiError::SignatureInvalid { algorithm: algorithm.to_string() }
-}
-
-pub(super) fn encoding(what: &'static str, cause: impl fmt::Display) -> PkiError {
-    PkiError::Encoding { what, cause: cause.to_string() }
-}
-
 /// SEC 2, appendix A.2.1; the database of `const-oid` lacks it.
 const SECP_256_K_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
 
 #[cfg(test)]
-pub(super) mod testing {
-    //! A key in a file of the `openssl` command, as the other side of every promise here.
-
-    use super::{PublicKey, ecdsa_fixed_from_der};
-    use crate::base::{
-        algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
-        signing::{SignatureFuture, Signer},
-    };
-    use std::{path::Path, process::Command};
-
-    /// A software key that signs by `openssl`.
-    pub(in crate::pki) struct OpensslKey {
-        directory: tempfile::TempDir,
-        public_key: PublicKey,
-        algorithm: SignatureAlgorithm,
-    }
-
-    impl OpensslKey {
-        pub(in crate::pki) fn generate(kind: KeyAlgorithm) -> Self {
-            let directory = tempfile::tempdir().unwrap();
-            let curve = |name| {
-                vec![
-                    "-algorithm".to_owned(),
-                    "EC".to_owned(),
-                    "-pkeyopt".to_owned(),
-                    format!("ec_paramgen_curve:{name}"),
-                ]
-            };
-            let kind_arguments = match kind {
-                KeyAlgorithm::P256 => curve("P-256"),
-                KeyAlgorithm::P384 => curve("P-384"),
-                KeyAlgorithm::P521 => curve("P-521"),
-                KeyAlgorithm::Secp256k1 => curve("secp256k1"),
-                KeyAlgorithm::Ed25519 => vec!["-algorithm".to_owned(), "ED25519".to_owned()],
-                rsa => vec![
-                    "-algorithm".to_owned(),
-                    "RSA".to_owned(),
-                    "-pkeyopt".to_owned(),
-                    format!("rsa_keygen_bits:{}", rsa.bits()),
-                ],
-            };
-            let mut arguments = vec!["genpkey", "-out", "key.pem"];
-            arguments.extend(kind_arguments.iter().map(String::as_str));
-            openssl(directory.path(), &arguments);
-            let pem = openssl(directory.path(), &["pkey", "-in", "key.pem", "-pubout"]);
-            let public_key = PublicKey::from_pem(&String::from_utf8(pem).unwrap()).unwrap();
-            assert_eq!(public_key.algorithm(), kind);
-            Self { directory, public_key, algorithm: kind.default_signature() }
-        }
-
-        pub(in crate::pki) fn signing_with(mut self, algorithm: SignatureAlgorithm) -> Self {
-            self.algorithm = algorithm;
-            self
-        }
-
-        pub(in crate::pki) fn public_key(&self) -> &PublicKey {
-            &self.public_key
-        }
-
-        pub(in crate::pki) fn signature(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
-            std::fs::write(self.directory.path().join("message"), message).unwrap();
-            let Some(digest) = algorithm.digest() else {
-                return openssl(
-                    self.directory.path(),
-                    &["pkeyutl", "-sign", "-rawin", "-inkey", "key.pem", "-in", "message"],
-                );
-            };
-            let digest = match digest {
-                DigestAlgorithm::Sha256 => "-sha256",
-                DigestAlgorithm::Sha384 => "-sha384",
-                DigestAlgorithm::Sha512 => "-sha512",
-            };
-            let mut arguments = vec!["dgst", digest, "-sign", "key.pem"];
-            if algorithm.is_pss() {
-                arguments.extend(["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"]);
-            }
-            arguments.push("message");
-            let signature = openssl(self.directory.path(), &arguments);
-            if !algorithm.is_fixed() {
-                return signature;
-            }
-            let field_bytes = self.public_key.algorithm().bits().div_ceil(8) as usize;
-            ecdsa_fixed_from_der(&signature, 2 * field_bytes).unwrap()
-        }
-    }
-
-    impl Signer for OpensslKey {
-        fn public_key_der(&self) -> &[u8] {
-            self.public_key.der()
-        }
-
-        fn algorithm(&self) -> SignatureAlgorithm {
-            self.algorithm
-        }
-
-        fn sign<'a>(&'a self, message: &'a [u8]) -> SignatureFuture<'a> {
-            Box::pin(async { Ok(self.signature(self.algorithm, message)) })
-        }
-    }
-
-    /// What `openssl` writes to its standard output; it must succeed.
-    pub(in crate::pki) fn openssl(directory: &Path, arguments: &[&str]) -> Vec<u8> {
-        let output = Command::new("openssl").args(arguments).current_dir(directory).output().unwrap();
-        assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    }
-
-    /// One key of each kind that X.509 has to work with, with a scheme beside the usual one for RSA.
-    pub(in crate::pki) fn signers() -> Vec<OpensslKey> {
-        let mut keys = vec![
-            OpensslKey::generate(KeyAlgorithm::Rsa2048).signing_with(SignatureAlgorithm::RsaPssSha256),
-            OpensslKey::generate(KeyAlgorithm::P256).signing_with(SignatureAlgorithm::EcdsaSha256Fixed),
-        ];
-        let usual = KeyAlgorithm::ALL.iter().filter(|kind| kind.family() != KeyFamily::Rsa || kind.bits() == 2048);
-        keys.extend(usual.map(|kind| OpensslKey::generate(*kind)));
-        keys
-    }
-}
-
-#[cfg(test)]
 mod tests {
-    use super::{
+    use super::*;
+    use crate::base::algorithm::SignatureAlgorithm;
+    use crate::pki::{
+        signature::{ecdsa_der_from_fixed, ecdsa_fixed_from_der, signature_algorithm, signature_identifier},
         testing::{OpensslKey, openssl},
-        *,
     };
 
     const MESSAGE: &[u8] = b"the message that is signed";
@@ -600,7 +277,7 @@ mod tests {
             |digest: &[u8]| key.public_key().verify_prehash(SignatureAlgorithm::EcdsaSha256, digest, &signature);
 
         assert!(verify(&Sha256::digest(MESSAGE)).is_ok());
-        assert!(verify(&Sha512::digest(MESSAGE)).is_err());
+        assert!(verify(&sha2::Sha512::digest(MESSAGE)).is_err());
         assert!(verify(b"").is_err());
     }
 
