@@ -245,8 +245,10 @@ The wrapping keys come from a ceremony secret that custodians hold in shares (SL
 OpenSSL alone opens everything; docs/backup-format.md of keyward has the commands. In short:
 
   KEK=$(openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:SECRET \\
-        -kdfopt info:keyward/kek/v1/backup-only -binary HKDF | xxd -p -c 64)
+        -kdfopt info:keyward/kek/v1/backup-only HKDF | tr -d ':\\n')
   openssl enc -d -id-aes256-wrap-pad -K $KEK -iv A65959A6 -in keys/ID.kwp | openssl pkey -inform DER
+
+Instead of backup-only take the policy that manifest.json names for the key.
 
 With keyward: `keyward init` in a new directory, then `keyward backup restore FILE --share-file F`.
 ";
