@@ -76,7 +76,7 @@ pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArc
     });
     let restoring = keys.audit.intent(caller, "key.restore", &object, detail).await?;
     let seen = keys.token.unwrap_key(open.wrapped(theirs)?).await?;
-    let record = record_of(open, theirs, &seen, keys.token.label())?;
+    let record = record_of(open, theirs, &seen, &keys.token).await?;
 
     let mut transaction = keys.db.begin().await?;
     restored::replace(&mut transaction, ours.id, &record).await?;

@@ -25,7 +25,7 @@ use crate::certificates::add;
 use crate::commands::Progress;
 use crate::db::commit;
 use crate::keys::{KeyError, KeyRecord, api::CopyView, copies, keks, list, record::enforcement, restored};
-use crate::token::message::TokenKey;
+use crate::token::{Token, message::TokenKey};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -299,7 +299,7 @@ impl<'a> Restoring<'a> {
         seen: &TokenKey,
     ) -> Result<(), BackupError> {
         let keys = &self.backups.keys;
-        let record = record_of(self.open, key, seen, keys.token.label())?;
+        let record = record_of(self.open, key, seen, &keys.token).await?;
         if restored::known(keys, key.id).await?.is_none() {
             restored::take_in(transaction, &record).await?;
         }
@@ -321,11 +321,11 @@ impl<'a> Restoring<'a> {
 }
 
 /// The row of a key that came back.
-pub(super) fn record_of(
+pub(super) async fn record_of(
     open: &OpenArchive,
     key: &ManifestKey,
     seen: &TokenKey,
-    token: &str,
+    token: &Token,
 ) -> Result<KeyRecord, BackupError> {
     let known = open.inventory.key(key.id)?;
     Ok(KeyRecord {
@@ -333,13 +333,13 @@ pub(super) fn record_of(
         label: known.label.clone(),
         algorithm: known.algorithm,
         policy: known.policy,
-        enforcement: enforcement(known.policy, seen),
+        enforcement: enforcement(known.policy, seen, &token.capabilities().await?),
         purpose: known.purpose,
         approvals: known.approvals,
         origin: Origin::Unwrapped,
         state: known.state,
         presence: Presence::Present,
-        token: token.to_owned(),
+        token: token.label().to_owned(),
         public_key_pem: key.public_key_pem.clone(),
         comment: known.comment.clone(),
         created_at: known.created_at,

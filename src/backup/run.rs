@@ -127,7 +127,7 @@ async fn wrap(keys: &crate::keys::Keys, key: &KeyRecord) -> Result<(KekRef, Vec<
         return Err(KeyError::KekMissing { purpose: KekPurpose::BackupOnly });
     };
     let kek = keks::current(keys, purpose).await?;
-    let bytes = keys.token.wrap(key.id, kek.id, purpose).await?;
+    let bytes = keys.token.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
 }
 
@@ -158,7 +158,10 @@ impl Harvest {
             }
             Err(
                 error @ KeyError::Token(
-                    TokenError::ObjectMissing { .. } | TokenError::Refused { .. } | TokenError::NotCapable { .. },
+                    TokenError::AnotherKey { .. }
+                    | TokenError::NotCapable { .. }
+                    | TokenError::ObjectMissing { .. }
+                    | TokenError::Refused { .. },
                 ),
             ) => self.not_covered.push(not_covered(error.entry().code)),
             Err(error) => return Err(error.into()),
