@@ -1,6 +1,6 @@
 //! The parent's side: the calls that nouns make, each with its deadline and its lane.
 //!
-//! The worker's life is in [`supervisor`](super::supervisor), what needs the SO PIN in [`setup`](super::setup).
+//! The worker's life is in [`life`](super::life), what needs the SO PIN in [`setup`](super::setup).
 
 use super::{
     address::{TokenAddress, TokenDescription},
