@@ -112,6 +112,7 @@ CREATE TABLE commands (
     kind TEXT NOT NULL,
     state TEXT NOT NULL,
     principal TEXT NOT NULL,
+    request_id TEXT NOT NULL,
     result TEXT,
     problem TEXT,
     created_at BIGINT NOT NULL,

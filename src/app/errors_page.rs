@@ -3,16 +3,18 @@
 use crate::base::fault::{Entry, Kind};
 use std::collections::BTreeMap;
 
-/// Every entry of every catalogue, once for each code, in the order of the codes.
+/// Every entry of every catalogue, once for each code, in the order of the codes; `cli` are those of the command line.
 #[must_use]
-pub fn entries() -> Vec<Entry> {
+pub fn entries(cli: &'static [Entry]) -> Vec<Entry> {
     let catalogues = [
+        cli,
         super::error::ENTRIES,
         crate::access::error::ENTRIES,
         crate::audit::error::ENTRIES,
         crate::backup::error::ENTRIES,
         crate::ceremony::error::ENTRIES,
         crate::certificates::error::ENTRIES,
+        crate::client::error::ENTRIES,
         crate::commands::error::ENTRIES,
         crate::db::error::ENTRIES,
         crate::export::error::ENTRIES,
@@ -27,9 +29,9 @@ pub fn entries() -> Vec<Entry> {
 
 /// The page.
 #[must_use]
-pub fn page() -> String {
+pub fn page(cli: &'static [Entry]) -> String {
     let mut page = String::from(HEAD);
-    for entry in entries() {
+    for entry in entries(cli) {
         page.push_str(&format!(
             "| `{}` | {} | {} | {}: {} |\n",
             entry.code,
@@ -77,7 +79,7 @@ const HEAD: &str = "\
 
 Printed from the code (`cargo run -- errors`); a test compares. Every problem document has `code`, `kind`,
 `detail` (the particulars), `advice` and `request_id`; the command line prints the same and exits with
-the kind's number. 0 is done, 2 is a wrong command line.
+the kind's number. 0 is done, 2 is a wrong command line (code `usage`).
 
 | code | exit | kind | what it means, and what to do |
 |---|---|---|---|
@@ -89,9 +91,9 @@ mod tests {
 
     #[test]
     fn a_code_means_one_kind_wherever_it_is_used() {
-        let page = page();
+        let page = page(&[]);
 
-        for entry in entries() {
+        for entry in entries(&[]) {
             assert!(page.contains(&format!("| `{}` | {} |", entry.code, exit_code(entry.kind))));
             assert!(!entry.advice.is_empty() && !entry.title.is_empty(), "{}", entry.code);
         }

@@ -18,7 +18,8 @@ use crate::keys::probe::probe;
 use crate::token::make_token;
 use serde::Serialize;
 use std::{
-    fs,
+    fs::{self, Permissions},
+    io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -69,8 +70,7 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     if request.posture == Posture::Production {
         return Err(AppError::ProductionUnavailable);
     }
-    let was_there = request.directory.exists();
-    make_directory(&request.directory)?;
+    let before = make_directory(&request.directory)?;
     let directory = request.directory.canonicalize().map_err(|source| AppError::Directory {
         action: "resolving",
         path: request.directory.clone(),
@@ -81,10 +81,7 @@ pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
     let made = make(&directory, request).await;
     if made.is_err() {
         clear(&directory);
-        if !was_there {
-            // Only ours was in it, so it is empty but for the lock.
-            let _ = fs::remove_dir_all(&directory);
-        }
+        put_back(&directory, before);
     }
     drop(lock);
     made
@@ -144,7 +141,7 @@ async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> 
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
     authority::publish(keys, directory).await?;
-    let share_file = directory.join("share-provisional.txt");
+    let share_file = directory.join(provisional::SHARE_FILE);
     provisional::write_share(&share_file, &secret, row.id, root.fingerprint())?;
     keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
     Ok(InitAnswer {
@@ -164,10 +161,32 @@ async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
     Ok(settings.token)
 }
 
-fn make_directory(directory: &Path) -> Result<(), AppError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    let made = made.and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
-    made.map_err(|source| AppError::Directory { action: "making", path: directory.to_owned(), source })
+/// The directory, which nobody else may enter; answers the rights it had, if it was there.
+fn make_directory(directory: &Path) -> Result<Option<Permissions>, AppError> {
+    let failed = |action| move |source| AppError::Directory { action, path: directory.to_owned(), source };
+    let Ok(found) = fs::metadata(directory) else {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed("making"))?;
+        return Ok(None);
+    };
+    let before = found.permissions();
+    if before.mode() & 0o077 != 0 {
+        // Closing it would take it away from others who have something in it.
+        if fs::read_dir(directory).map_err(failed("reading"))?.next().is_some() {
+            let cause = "others may enter it, and there is something in it; give the instance a directory of its own";
+            return Err(failed("closing")(io::Error::other(cause)));
+        }
+        fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(failed("closing"))?;
+    }
+    Ok(Some(before))
+}
+
+/// After a failure the directory is as before: gone, or open again.
+fn put_back(directory: &Path, before: Option<Permissions>) {
+    // Only ours was in it, so it is empty but for the lock.
+    let _ = match before {
+        None => fs::remove_dir_all(directory),
+        Some(permissions) => fs::set_permissions(directory, permissions),
+    };
 }
 
 /// Removes what an `init` has made; an existing token is not touched.

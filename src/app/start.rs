@@ -3,7 +3,7 @@
 use super::{AppError, settings::Settings};
 use crate::access::local_caller;
 use crate::audit::{Audit, Writer};
-use crate::backup::{Backups, destination::Directory};
+use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
     fault::Kind,
     principal::Caller,
@@ -58,14 +58,19 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     if !directory.join(super::settings::FILE).exists() {
         return Err(missing());
     }
-    let lock = lock(directory)?;
-    let settings = Settings::read(directory)?;
-    let db = open_database(directory).await?;
+    let directory = directory.canonicalize().map_err(|_| missing())?;
+    let lock = lock(&directory)?;
+    let settings = Settings::read(&directory)?;
+    let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
-    let keys = open_keys(directory, &settings, db, &row).await?;
-    settle(&keys, directory).await?;
-    let services = services(directory, &settings, &keys, &row).await?;
+    let keys = open_keys(&directory, &settings, db, &row).await?;
+    settle(&keys, &directory).await?;
+    let services = services(&directory, &settings, &keys, &row).await?;
+    if let Err(error) = backup::adopt_unrecorded(&services.backups).await {
+        // A destination that is away stops backups, and nothing else.
+        tracing::warn!(%error, "archives at the destination could not be looked through");
+    }
     let carrier = InProcess { router: router(services), caller };
     Ok(Running { keys, client: Client::new(carrier), _lock: lock })
 }
@@ -107,7 +112,9 @@ async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
         Ok(count) => {
             tracing::info!(count, "interrupted requests were brought to an end");
             authority::certify_audit_key(keys).await?;
-            Ok(authority::publish(keys, directory).await?)
+            authority::publish(keys, directory).await?;
+            keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
+            Ok(())
         }
         Err(error) if is_token_away(&error) => {
             tracing::warn!(%error, "interrupted requests wait for the token");
@@ -124,7 +131,7 @@ fn is_token_away(error: &crate::keys::KeyError) -> bool {
 
 async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
     let destination = Directory::new(directory.join(&settings.backup.directory));
-    destination.clear_partial();
+    destination.clear_partial(row.id);
     let backups = Backups {
         keys: keys.clone(),
         instance: Arc::new(RwLock::new(row.id)),

@@ -28,6 +28,8 @@ named! {
         CheckpointByAnotherKey = "checkpoint-by-another-key",
         /// A text that is not a checkpoint.
         CheckpointMalformed = "checkpoint-malformed",
+        /// No checkpoint vouches for a log.
+        CheckpointMissing = "checkpoint-missing",
         /// A checkpoint of another instance or log.
         CheckpointOfAnotherLog = "checkpoint-of-another-log",
         /// A checkpoint whose signature does not verify.

@@ -19,6 +19,12 @@ pub enum AuditError {
     /// The database refused.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// A file that was given for a check is not there.
+    #[error("there is no file {}", path.display())]
+    FileMissing {
+        /// As it was given.
+        path: PathBuf,
+    },
     /// A file or folder of the audit logs cannot be used.
     #[error("cannot {action} {}: {cause}", path.display())]
     FileUnusable {
@@ -82,6 +88,7 @@ pub enum AuditError {
 }
 
 crate::catalogue! {
+    FILE_MISSING = NotFound, "audit-file-missing", "a file that the audit log is to be checked with is not there", "check the path: FILE is what `keyward audit export` wrote, `--cert` the instance's audit/audit.pem, `--against` a checkpoint that was kept";
     FILE_UNUSABLE = Unavailable, "audit-file-unusable", "a file of the audit log cannot be used", "check that the path exists, free disk space, and that the owner of the service may write there";
     INTERRUPTED = Unavailable, "audit-interrupted", "work on the audit log was interrupted", "ask again when the service runs";
     LOG_BROKEN = Conflict, "audit-log-broken", "an audit log does not go on from what was signed before", "run `keyward audit verify` to see what is missing; if a copy of the log was put back on purpose, keep audit/*.checkpoint as evidence and move them out of the folder";
@@ -96,6 +103,7 @@ impl Fault for AuditError {
         match self {
             Self::Certificate(error) => error.entry(),
             Self::Database(error) => error.entry(),
+            Self::FileMissing { .. } => FILE_MISSING,
             Self::FileUnusable { .. } => FILE_UNUSABLE,
             Self::Interrupted { .. } => INTERRUPTED,
             Self::LogBroken { .. } => LOG_BROKEN,

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::base::signing::Signer;
 
-/// An export that is read piece by piece, so that no log need fit into memory.
+/// An export that is read piece by piece, so that no log need fit into memory for its sake.
+///
+/// Whoever gathers the pieces holds the whole: the API does, since an answer whose status has gone out could
+/// not say any more that a log cannot be read.
 pub struct Export {
     audit: Audit,
     header: Option<String>,

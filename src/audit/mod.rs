@@ -9,7 +9,8 @@
 //! - A line is stored as it was hashed and never written again.
 //! - Once `signed` has answered, a kill of the process loses nothing, a power cut at most 200 ms.
 //!   While the signature log cannot be written, every `signed` fails.
-//! - A checkpoint covers durable records only, and never fewer than the checkpoint before it.
+//! - A checkpoint covers durable records only, and all that the checkpoint before it covers, unchanged:
+//!   no log is signed that the last checkpoint contradicts, whatever name that one was made under.
 //! - The frontiers that checkpoints are made of are kept in memory, so that a line which is changed on
 //!   disk behind a running instance contradicts its next checkpoint.
 //!
@@ -20,6 +21,7 @@
 pub mod api;
 pub mod canonical;
 pub mod checkpoint;
+mod continuity;
 mod db;
 mod durable;
 pub mod error;
@@ -47,7 +49,7 @@ pub use signatures::SignatureRecord;
 
 use crate::base::{ids::InstanceId, time::Clock};
 use crate::db::Database;
-use merkle::Frontier;
+use continuity::Heads;
 use signature_writer::SignatureWriter;
 use std::{
     path::PathBuf,
@@ -76,8 +78,14 @@ impl Writer {
     /// The log of this instance that an origin names, whoever its writer is.
     #[must_use]
     pub fn log_of(instance: InstanceId, origin: &str) -> Option<Log> {
-        let log = origin.strip_prefix(&format!("keyward/{instance}/"))?;
-        log.split('/').next()?.parse().ok()
+        let (of, log) = parts(origin)?;
+        if of == instance.to_string() { Some(log) } else { None }
+    }
+
+    /// The log that an origin names, of whichever instance.
+    #[must_use]
+    pub fn log_named(origin: &str) -> Option<Log> {
+        parts(origin).map(|(_, log)| log)
     }
 }
 
@@ -91,8 +99,8 @@ struct Inner {
     writer: RwLock<Writer>,
     clock: Arc<dyn Clock>,
     signatures: SignatureWriter,
-    /// The management log as far as checkpoints have read it; the lock also keeps checkpoints in order.
-    management: Mutex<Frontier>,
+    /// The lock also keeps checkpoints in order.
+    heads: Mutex<Heads>,
 }
 
 impl Audit {
@@ -112,9 +120,9 @@ impl Audit {
         let (opened, writers_clock) = (directory.clone(), Arc::clone(&clock));
         let signatures =
             blocking(move || SignatureWriter::open(opened, writers_clock, signature_writer::SEGMENT_BYTES)).await?;
-        let management = Mutex::new(Frontier::default());
+        let heads = Mutex::new(Heads::default());
         let writer = RwLock::new(writer);
-        Ok(Self(Arc::new(Inner { db, directory, writer, clock, signatures, management })))
+        Ok(Self(Arc::new(Inner { db, directory, writer, clock, signatures, heads })))
     }
 
     /// Goes on under another name: the instance took the place of another. Checkpoints that were made under
@@ -123,11 +131,37 @@ impl Audit {
         *self.0.writer.write().unwrap_or_else(PoisonError::into_inner) = writer;
     }
 
+    /// Goes on under another name and with another key. What the former key signed last is kept beside the new
+    /// checkpoints, named after the new writer.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be renamed.
+    pub fn hand_over(&self, writer: Writer) -> Result<(), AuditError> {
+        for log in Log::ALL {
+            let path = publish::checkpoint_path(&self.0.directory, *log);
+            let kept = path.with_added_extension(format!("before-{}", writer.suffix));
+            match std::fs::rename(&path, kept) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error::unusable("rename", &path)(cause));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.rename(writer);
+        Ok(())
+    }
+
     /// Who writes these logs.
     #[must_use]
     pub fn writer(&self) -> Writer {
         self.0.writer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Instance and log of an origin.
+fn parts(origin: &str) -> Option<(&str, Log)> {
+    let mut parts = origin.strip_prefix("keyward/")?.split('/');
+    Some((parts.next()?, parts.next()?.parse().ok()?))
 }
 
 /// Runs file work where it holds up no other task.

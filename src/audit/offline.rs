@@ -11,7 +11,7 @@ use super::{
 };
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -20,13 +20,13 @@ use std::{
 /// # Errors
 /// A file cannot be read, or the certificate's is none.
 pub fn verify_file(export: &Path, certificates: &Path, against: &[PathBuf]) -> Result<VerifyReport, AuditError> {
-    let certificates = fs::read(certificates).map_err(unusable("read", certificates))?;
+    let certificates = fs::read(certificates).map_err(unreadable("read", certificates))?;
     let given = |path: &PathBuf| {
-        let bytes = fs::read(path).map_err(unusable("read", path))?;
+        let bytes = fs::read(path).map_err(unreadable("read", path))?;
         Ok(GivenCheckpoint { name: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() })
     };
     let against = against.iter().map(given).collect::<Result<Vec<_>, AuditError>>()?;
-    let file = File::open(export).map_err(unusable("open", export))?;
+    let file = File::open(export).map_err(unreadable("open", export))?;
     verify_export(BufReader::new(file), &certificates, &against)
 }
 
@@ -56,6 +56,7 @@ pub fn verify_export(
     for given in against {
         witnesses.hear(given, &mut problems);
     }
+    miss_witnesses(&witnesses, &mut problems);
     let size_of = |log| header.logs.iter().filter(|exported| exported.log == log).map(|exported| exported.size).sum();
     let (management_size, signatures_size) = (size_of(Log::Management), size_of(Log::Signatures));
     let mut management = LogCheck::new(Log::Management, witnesses.about(Log::Management));
@@ -74,6 +75,15 @@ pub fn verify_export(
     let logs =
         vec![management.finish(management_size, &mut problems), signatures.finish(signatures_size, &mut problems)];
     Ok(VerifyReport::new(logs, problems.into_vec()))
+}
+
+/// Names a file that the caller gave.
+fn unreadable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuditError + use<> {
+    let path = path.to_owned();
+    move |cause| match cause.kind() {
+        io::ErrorKind::NotFound => AuditError::FileMissing { path },
+        _ => unusable(action, &path)(cause),
+    }
 }
 
 fn read_header(line: &[u8]) -> Result<ExportHeader, String> {
@@ -97,7 +107,7 @@ fn hear_header(header: &ExportHeader, witnesses: &mut Witnesses<'_>, problems: &
     for exported in &header.logs {
         let name = format!("the export's own {} log", exported.log);
         let given = GivenCheckpoint { name, text: exported.checkpoint.clone() };
-        let Some(said) = witnesses.hear(&given, problems) else {
+        let Some(said) = witnesses.hear_of(exported.log, &given, problems) else {
             continue;
         };
         if (&said.origin, said.size, said.root) != (&exported.origin, exported.size, exported.root) {
@@ -107,13 +117,24 @@ fn hear_header(header: &ExportHeader, witnesses: &mut Witnesses<'_>, problems: &
     }
 }
 
+/// Records that nothing signed speaks of could be anybody's.
+fn miss_witnesses(witnesses: &Witnesses<'_>, problems: &mut Problems) {
+    for log in Log::ALL.iter().copied().filter(|log| witnesses.about(*log).is_empty()) {
+        let detail = format!("no checkpoint vouches for the {log} log");
+        problems.add(ProblemKind::CheckpointMissing, Some(log), None, detail);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{
+        api::ExportedLog,
+        checkpoint::SignedCheckpoint,
         management::Verdict,
         testing::{AUDIT_PEM, Bench, OTHER_PEM, SoftwareKey, caller, certificates, key},
     };
     use super::*;
+    use crate::base::fault::{Fault, Kind};
     use proptest::prelude::*;
     use serde_json::json;
     use std::sync::LazyLock;
@@ -143,6 +164,69 @@ mod tests {
                 let report = verify_export(bytes.as_slice(), certificates().as_bytes(), &[]).unwrap();
                 assert!(!report.valid, "bit {bit:#x} of byte {position}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_one_log_does_not_vouch_for_the_other() {
+        let genuine = bench(3, 3).await.export().await;
+        let others = Bench::new().await;
+        for _ in 0..3 {
+            others.audit.event(&caller(), "key.export", &key(), Verdict::ok(json!({}))).await.unwrap();
+        }
+        let replaced = others.export().await;
+
+        let forged = |from: Log, to: usize| {
+            let mut header: ExportHeader = serde_json::from_str(genuine.lines().next().unwrap()).unwrap();
+            let other = header.logs.iter().find(|exported| exported.log == from).unwrap().clone();
+            header.logs[to] = ExportedLog { log: header.logs[to].log, ..other };
+            let header = to_canonical(&serde_json::to_value(&header).unwrap()).unwrap();
+            let (management, signatures) = (replaced.lines().skip(1).take(3), genuine.lines().skip(4));
+            let lines: Vec<_> = [header.as_str()].into_iter().chain(management).chain(signatures).collect();
+            found(&verify(&(lines.join("\n") + "\n"), &[]))
+        };
+        let management_unwitnessed = forged(Log::Signatures, 0);
+        let signatures_unwitnessed = forged(Log::Management, 1);
+
+        let expected = |log| {
+            [(ProblemKind::CheckpointOfAnotherLog, Some(log), None), (ProblemKind::CheckpointMissing, Some(log), None)]
+        };
+        assert_eq!(management_unwitnessed, expected(Log::Management));
+        assert!(signatures_unwitnessed.starts_with(&expected(Log::Signatures)), "{signatures_unwitnessed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_header_that_names_a_log_twice_or_not_at_all_is_refused() {
+        let export = bench(1, 1).await.export().await;
+        let with_logs = |change: fn(&mut Vec<ExportedLog>)| {
+            let mut header: ExportHeader = serde_json::from_str(export.lines().next().unwrap()).unwrap();
+            change(&mut header.logs);
+            let header = to_canonical(&serde_json::to_value(&header).unwrap()).unwrap();
+            changed(&export, |lines| lines[0] = &header)
+        };
+
+        for found in [
+            with_logs(|logs| logs[0] = logs[1].clone()),
+            with_logs(|logs| _ = logs.pop()),
+            with_logs(|logs| logs.push(logs[1].clone())),
+            with_logs(|logs| logs.swap(0, 1)),
+        ] {
+            assert_eq!(found, [(ProblemKind::HeaderInvalid, None, None)]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_and_not_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let (there, absent) = (directory.path().join("there"), directory.path().join("absent"));
+        fs::write(&there, certificates()).unwrap();
+
+        for (export, certificates, against) in
+            [(&absent, &there, vec![]), (&there, &absent, vec![]), (&there, &there, vec![absent.clone()])]
+        {
+            let error = verify_file(export, certificates, &against).unwrap_err();
+            assert_eq!((error.entry().kind, error.entry().code), (Kind::NotFound, "audit-file-missing"));
+            assert!(error.to_string().contains("absent"), "{error}");
         }
     }
 
@@ -255,7 +339,7 @@ mod tests {
         let bench = bench(1, 1).await;
         let export = bench.export().await;
         let good = given(&bench).await[0].text.clone();
-        let forged = bench.audit.checkpoint(&SoftwareKey::other()).await.unwrap().management;
+        let forged = SignedCheckpoint::parse(&good).unwrap().unverified().sign(&SoftwareKey::other()).await.unwrap();
         let cases = [
             ("not a note".to_owned(), ProblemKind::CheckpointMalformed),
             (good.replacen("\n1\n", "\n2\n", 1), ProblemKind::CheckpointSignatureInvalid),
@@ -268,21 +352,6 @@ mod tests {
             assert_eq!(report.problems.iter().map(|problem| problem.kind).collect::<Vec<_>>(), [kind]);
             assert!(report.problems[0].detail.starts_with("kept: "), "{}", report.problems[0].detail);
         }
-    }
-
-    #[test]
-    fn a_flood_of_problems_is_summed_up() {
-        let mut problems = Problems::default();
-        let mut check = LogCheck::new(Log::Management, Vec::new());
-
-        for _ in 0..1_000 {
-            check.line(b"x", &Record::from_line(b"x"));
-        }
-        check.finish(1_000, &mut problems);
-
-        let problems = problems.into_vec();
-        assert_eq!(problems.len(), 101);
-        assert_eq!(problems[100].detail, "900 more problems are not listed");
     }
 
     proptest! {

@@ -4,13 +4,15 @@ use super::{
     Audit,
     api::CheckpointAnswer,
     blocking,
-    checkpoint::{Checkpoint, SignedCheckpoint},
-    db, durable,
+    checkpoint::Checkpoint,
+    continuity::Heads,
+    durable,
     error::{AuditError, unusable},
     merkle::Frontier,
     record::Log,
 };
 use crate::base::signing::Signer;
+use crate::pki::public_key::PublicKey;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -20,47 +22,32 @@ impl Audit {
     /// Signs fresh checkpoints of both logs and writes them to `audit/*.checkpoint`.
     ///
     /// # Errors
-    /// A log is shorter than at its last checkpoint or has a gap, it cannot be read or made durable, or the
-    /// audit key did not sign.
+    /// A log is not the one that its last checkpoint was signed over or has a gap, that checkpoint is not by
+    /// this key, a log cannot be read or made durable, or the audit key did not sign.
     pub async fn checkpoint(&self, signer: &dyn Signer) -> Result<CheckpointAnswer, AuditError> {
-        let mut management = self.0.management.lock().await;
-        self.catch_up(&mut management).await?;
-        let signatures = self.0.signatures.head().await?;
+        let key = PublicKey::from_der(signer.public_key_der()).map_err(AuditError::Certificate)?;
+        let mut heads = self.0.heads.lock().await;
+        let management = self.management_head(&mut heads, &key).await?;
+        let signatures = self.signatures_head(&mut heads, &key).await?;
         Ok(CheckpointAnswer {
-            management: self.publish(Log::Management, &management, signer).await?,
-            signatures: self.publish(Log::Signatures, &signatures, signer).await?,
+            management: self.publish(&mut heads, Log::Management, &management, signer).await?,
+            signatures: self.publish(&mut heads, Log::Signatures, &signatures, signer).await?,
         })
     }
 
-    /// Reads the rows that came since the last checkpoint.
-    async fn catch_up(&self, frontier: &mut Frontier) -> Result<(), AuditError> {
-        let size = db::size(&self.0.db).await?;
-        if size < frontier.size() {
-            return Err(broken(Log::Management, size + 1, "records that were there are gone".to_owned()));
-        }
-        while frontier.size() < size {
-            let rows = db::rows(&self.0.db, frontier.size(), size).await?;
-            if rows.is_empty() {
-                return Err(broken(Log::Management, frontier.size() + 1, "it is missing".to_owned()));
-            }
-            for row in rows {
-                if row.seq.cast_unsigned() != frontier.size() + 1 {
-                    return Err(broken(Log::Management, frontier.size() + 1, "it is missing".to_owned()));
-                }
-                frontier.push(row.line.as_bytes());
-            }
-        }
-        Ok(())
-    }
-
-    async fn publish(&self, log: Log, frontier: &Frontier, signer: &dyn Signer) -> Result<String, AuditError> {
+    async fn publish(
+        &self,
+        heads: &mut Heads,
+        log: Log,
+        frontier: &Frontier,
+        signer: &dyn Signer,
+    ) -> Result<String, AuditError> {
         let checkpoint = Checkpoint::of(self.writer().origin(log), frontier);
         let path = checkpoint_path(&self.0.directory, log);
-        let (before, of) = (checkpoint.clone(), path.clone());
-        blocking(move || goes_on_from(log, &of, &before)).await?;
         let note = checkpoint.sign(signer).await?;
         let written = note.clone();
         blocking(move || durable::replace(&path, &written).map_err(unusable("write", &path))).await?;
+        heads.know(log, checkpoint.size, checkpoint.root);
         Ok(note)
     }
 }
@@ -79,39 +66,16 @@ pub(super) fn last_checkpoint(path: &Path) -> Result<Option<String>, AuditError>
     }
 }
 
-/// Refuses to sign a head that the last checkpoint contradicts: that would cover up a cut log.
-fn goes_on_from(log: Log, path: &Path, next: &Checkpoint) -> Result<(), AuditError> {
-    let Some(note) = last_checkpoint(path)? else {
-        return Ok(());
-    };
-    let unreadable =
-        |cause: &dyn std::fmt::Display| broken(log, 1, format!("{} is unreadable: {cause}", path.display()));
-    let last = SignedCheckpoint::parse(&note).map_err(|cause| unreadable(&cause))?;
-    let last = last.unverified();
-    if last.origin != next.origin {
-        return Ok(());
-    }
-    if last.size > next.size {
-        let cause = format!("its last checkpoint covers {} records, the log has {}", last.size, next.size);
-        return Err(broken(log, next.size + 1, cause));
-    }
-    if last.size == next.size && last.root != next.root {
-        return Err(broken(log, 1, "its last checkpoint was signed over other records".to_owned()));
-    }
-    Ok(())
-}
-
-fn broken(log: Log, seq: u64, cause: String) -> AuditError {
-    AuditError::LogBroken { log, seq, cause }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{
+        Writer,
+        checkpoint::SignedCheckpoint,
         management::Verdict,
         testing::{Bench, SoftwareKey, caller, key},
     };
     use super::*;
+    use crate::base::ids::InstanceId;
     use serde_json::Value;
 
     #[tokio::test]
@@ -164,6 +128,103 @@ mod tests {
         let refused = bench.audit.checkpoint(&SoftwareKey::audit()).await;
 
         assert!(matches!(refused, Err(AuditError::LogBroken { log: Log::Management, seq: 2, .. })));
+    }
+
+    #[tokio::test]
+    async fn rows_changed_under_a_checkpoint_are_never_signed_over() {
+        let bench = bench(3).await;
+        let kept = bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        bench.sql("UPDATE audit_records SET line = replace(line, 'web', 'wob') WHERE seq = 2").await;
+
+        let bench = bench.reopen(|_| {}).await;
+        act(&bench, 1).await;
+
+        for _ in 0..2 {
+            let refused = bench.audit.checkpoint(&SoftwareKey::audit()).await;
+            assert!(matches!(refused, Err(AuditError::LogBroken { log: Log::Management, seq: 1, .. })), "{refused:?}");
+        }
+        assert_eq!(fs::read_to_string(bench.file("management.checkpoint")).unwrap(), kept.management);
+    }
+
+    #[tokio::test]
+    async fn signatures_changed_under_a_checkpoint_are_never_signed_over() {
+        let bench = bench(1).await;
+        bench.sign_times(3).await;
+        let kept = bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+
+        let bench = bench.reopen(change_first_signature).await;
+        bench.sign_times(1).await;
+        let refused = bench.audit.checkpoint(&SoftwareKey::audit()).await;
+
+        assert!(matches!(refused, Err(AuditError::LogBroken { log: Log::Signatures, seq: 1, .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(bench.file("signatures.checkpoint")).unwrap(), kept.signatures);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_under_a_former_name_binds_as_any_other() {
+        let (whole, changed) = (bench(3).await, bench(3).await);
+        for bench in [&whole, &changed] {
+            bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        }
+        changed.sql("UPDATE audit_records SET line = replace(line, 'web', 'wob') WHERE seq = 2").await;
+        let renamed = |bench: Bench| async {
+            let bench = bench.reopen(|_| {}).await;
+            bench.audit.rename(Writer { instance: InstanceId::from_bytes([7; 16]), suffix: "b".to_owned() });
+            act(&bench, 1).await;
+            bench.audit.checkpoint(&SoftwareKey::audit()).await
+        };
+
+        let refused = renamed(changed).await;
+        let signed = renamed(whole).await.unwrap();
+
+        assert!(matches!(refused, Err(AuditError::LogBroken { log: Log::Management, .. })), "{refused:?}");
+        assert_eq!(head(&signed.management).origin, "keyward/07070707-0707-0707-0707-070707070707/management/b");
+    }
+
+    #[tokio::test]
+    async fn a_last_checkpoint_that_was_changed_or_is_not_of_this_key_and_log_is_not_believed() {
+        let bench = bench(3).await;
+        let empty_signatures = bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        let genuine = empty_signatures.management;
+        let by_another_key = head(&genuine).sign(&SoftwareKey::other()).await.unwrap();
+        let cases =
+            [empty_signatures.signatures, genuine.replacen("\n3\n", "\n1\n", 1), by_another_key, "none".to_owned()];
+
+        for text in cases {
+            fs::write(bench.file("management.checkpoint"), &text).unwrap();
+            let refused = bench.audit.checkpoint(&SoftwareKey::audit()).await;
+            assert!(matches!(refused, Err(AuditError::LogBroken { log: Log::Management, .. })), "{text} {refused:?}");
+        }
+        fs::write(bench.file("management.checkpoint"), &genuine).unwrap();
+        assert_eq!(bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap().management.lines().nth(1), Some("3"));
+    }
+
+    #[tokio::test]
+    async fn an_earlier_checkpoint_put_back_while_running_does_not_hide_what_memory_knows() {
+        let bench = bench(2).await;
+        bench.sign_times(2).await;
+        let early = bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        act(&bench, 2).await;
+        bench.sign_times(2).await;
+        bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        let put_back = || {
+            fs::write(bench.file("management.checkpoint"), &early.management).unwrap();
+            fs::write(bench.file("signatures.checkpoint"), &early.signatures).unwrap();
+        };
+
+        put_back();
+        let unchanged = bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        put_back();
+        bench.sql("UPDATE audit_records SET line = replace(line, 'web', 'wob') WHERE seq = 4").await;
+        let changed = bench.audit.checkpoint(&SoftwareKey::audit()).await;
+
+        assert_eq!((head(&unchanged.management).size, head(&unchanged.signatures).size), (4, 4));
+        assert!(matches!(changed, Err(AuditError::LogBroken { log: Log::Management, .. })), "{changed:?}");
+    }
+
+    fn change_first_signature(audit: &Path) {
+        let segment = audit.join("signatures-000001.jsonl");
+        fs::write(&segment, fs::read_to_string(&segment).unwrap().replacen("web", "wob", 1)).unwrap();
     }
 
     async fn bench(records: usize) -> Bench {

@@ -42,7 +42,7 @@ pub(super) fn frontier_path(directory: &Path, number: u32) -> PathBuf {
 /// Finds where the log goes on, and cuts a last line that was never finished.
 pub(super) fn recover(directory: &Path) -> Result<End, AuditError> {
     let number = numbers(directory)?.last().copied().unwrap_or(1);
-    let (closed, mut frontier) = newest_frontier(directory, number);
+    let (closed, mut frontier) = newest_frontier(directory, number, u64::MAX);
     for earlier in closed + 1..number {
         fold(&segment_path(directory, earlier), &mut frontier)?;
     }
@@ -55,9 +55,13 @@ pub(super) fn recover(directory: &Path) -> Result<End, AuditError> {
     Ok(End { number, length_bytes, frontier })
 }
 
-/// The newest readable frontier before a segment, and the number it belongs to (0: none).
-fn newest_frontier(directory: &Path, before: u32) -> (u32, Frontier) {
-    let read = |number| fs::read_to_string(frontier_path(directory, number)).ok()?.parse().ok();
+/// The newest readable frontier before a segment that covers at most so many records, and the number it
+/// belongs to (0: none).
+fn newest_frontier(directory: &Path, before: u32, at_most: u64) -> (u32, Frontier) {
+    let read = |number| -> Option<Frontier> {
+        let frontier: Frontier = fs::read_to_string(frontier_path(directory, number)).ok()?.parse().ok()?;
+        (frontier.size() <= at_most).then_some(frontier)
+    };
     let found = (1..before).rev().find_map(|number| Some((number, read(number)?)));
     found.unwrap_or_default()
 }
@@ -117,8 +121,22 @@ impl<R: BufRead> Lines<R> {
 impl LogLines {
     /// Begins at the first line of the first segment.
     pub(super) fn open(directory: &Path) -> Result<Self, AuditError> {
-        let paths: Vec<_> = numbers(directory)?.into_iter().map(|number| segment_path(directory, number)).collect();
-        Ok(Self { paths: paths.into_iter(), current: None })
+        Ok(Self::of(directory, &numbers(directory)?))
+    }
+
+    /// Begins at the first line of a segment, as late as can be but with no more than so many records before
+    /// it; the frontier of those is as it was found.
+    pub(super) fn open_before(directory: &Path, at_most: u64) -> Result<(Self, Frontier), AuditError> {
+        let mut numbers = numbers(directory)?;
+        let newest = numbers.last().copied().unwrap_or(1);
+        let (closed, frontier) = newest_frontier(directory, newest, at_most);
+        numbers.retain(|number| *number > closed);
+        Ok((Self::of(directory, &numbers), frontier))
+    }
+
+    fn of(directory: &Path, numbers: &[u32]) -> Self {
+        let paths: Vec<_> = numbers.iter().map(|number| segment_path(directory, *number)).collect();
+        Self { paths: paths.into_iter(), current: None }
     }
 
     /// The next line; nothing at the end of the last segment.

@@ -5,9 +5,8 @@ use super::{
     error::AuditError,
     record::{Log, ObjectRef, Record, detail_of},
 };
-use crate::base::principal::Caller;
+use crate::base::{ids::hex, principal::Caller};
 use serde_json::json;
-use std::fmt::Write;
 
 /// What a request signed or decrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +41,6 @@ impl Audit {
         caller.mark_recorded();
         Ok(seq)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

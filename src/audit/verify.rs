@@ -10,6 +10,7 @@ use super::{
 };
 use crate::base::{algorithm::KeyAlgorithm, ids::InstanceId};
 use crate::pki::{PkiError, certificate::Certificate, public_key::PublicKey};
+use std::collections::BTreeMap;
 
 /// A head that a log must have had.
 #[derive(Clone, Debug)]
@@ -43,7 +44,8 @@ pub(super) struct LogCheck {
     /// Up to here the records are those that a checkpoint covers.
     confirmed: u64,
     next_seq: u64,
-    missing: Vec<(u64, u64)>,
+    /// The gaps: their first number, and their last.
+    missing: BTreeMap<u64, u64>,
     problems: Problems,
 }
 
@@ -67,14 +69,41 @@ pub(super) fn audit_key(certificates: &[u8], problems: &mut Problems) -> Result<
     Ok(key)
 }
 
+/// The head of a log as this process has it in memory.
+pub(super) fn remembered(frontier: &Frontier) -> Expected {
+    Expected { size: frontier.size(), root: frontier.root(), source: "the memory of the running instance".to_owned() }
+}
+
 impl<'a> Witnesses<'a> {
     pub(super) const fn new(instance: InstanceId, key: &'a PublicKey) -> Self {
         Self { instance, key, heard: Vec::new() }
     }
 
     /// Takes a checkpoint's word, if it is one of this instance and signed by the key.
-    pub(super) fn hear(&mut self, given: &GivenCheckpoint, problems: &mut Problems) -> Option<Checkpoint> {
-        match self.read(given) {
+    pub(super) fn hear(&mut self, given: &GivenCheckpoint, problems: &mut Problems) {
+        let read = self.read(given);
+        self.take(given, read, problems);
+    }
+
+    /// Takes a checkpoint's word, if it is also the one of this log: it vouches for no other.
+    pub(super) fn hear_of(&mut self, log: Log, given: &GivenCheckpoint, problems: &mut Problems) -> Option<Checkpoint> {
+        let read = self.read(given).and_then(|(of, checkpoint)| {
+            if of == log {
+                return Ok((of, checkpoint));
+            }
+            let detail = format!("{}: it is of `{}`, not of the {log} log", given.name, checkpoint.origin);
+            Err(Problem { kind: ProblemKind::CheckpointOfAnotherLog, log: Some(log), seq: None, detail })
+        });
+        self.take(given, read, problems)
+    }
+
+    fn take(
+        &mut self,
+        given: &GivenCheckpoint,
+        read: Result<(Log, Checkpoint), Problem>,
+        problems: &mut Problems,
+    ) -> Option<Checkpoint> {
+        match read {
             Ok((log, checkpoint)) => {
                 let source = format!("the checkpoint of {}", given.name);
                 self.heard.push((log, Expected { size: checkpoint.size, root: checkpoint.root, source }));
@@ -122,7 +151,7 @@ impl LogCheck {
             expected: expected.into_iter().peekable(),
             confirmed: 0,
             next_seq: 1,
-            missing: Vec::new(),
+            missing: BTreeMap::new(),
             problems: Problems::default(),
         };
         check.compare_roots();
@@ -184,7 +213,7 @@ impl LogCheck {
     fn position(&mut self, seq: u64) {
         if seq >= self.next_seq {
             if seq > self.next_seq {
-                self.missing.push((self.next_seq, seq - 1));
+                self.missing.insert(self.next_seq, seq - 1);
             }
             self.next_seq = seq + 1;
             return;
@@ -198,22 +227,24 @@ impl LogCheck {
 
     /// Whether the record had been missed; then it no longer is.
     fn take_missing(&mut self, seq: u64) -> bool {
-        let Some(index) = self.missing.iter().position(|(first, last)| (*first..=*last).contains(&seq)) else {
+        let Some((&first, &last)) = self.missing.range(..=seq).next_back().filter(|(_, last)| **last >= seq) else {
             return false;
         };
-        let (first, last) = self.missing.swap_remove(index);
+        self.missing.remove(&first);
         self.missing.extend((first < seq).then(|| (first, seq - 1)));
         self.missing.extend((seq < last).then(|| (seq + 1, last)));
         true
     }
 
     fn compare_roots(&mut self) {
+        // Heads of one size may contradict each other, so none of them counts before all were heard.
+        let before = self.confirmed;
         while let Some(head) = self.expected.next_if(|head| head.size == self.frontier.size()) {
             if head.root == self.frontier.root() {
                 self.confirmed = head.size;
                 continue;
             }
-            let first = self.confirmed + 1;
+            let first = before + 1;
             let detail = format!(
                 "the {} log is not the one that {} covers: something in records {first} to {} was changed",
                 self.log, head.source, head.size
@@ -247,3 +278,44 @@ impl Problems {
 }
 
 const KEPT: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::record;
+    use super::*;
+
+    #[test]
+    fn a_flood_of_problems_is_summed_up() {
+        let mut problems = Problems::default();
+        let mut check = LogCheck::new(Log::Management, Vec::new());
+
+        for _ in 0..1_000 {
+            check.line(b"x", &Record::from_line(b"x"));
+        }
+        check.finish(1_000, &mut problems);
+
+        let problems = problems.into_vec();
+        assert_eq!(problems.len(), 101);
+        assert_eq!(problems[100].detail, "900 more problems are not listed");
+    }
+
+    #[test]
+    fn a_hundred_thousand_gaps_are_filled_again_without_looking_through_all_of_them() {
+        let gaps: u64 = 100_000;
+        let mut check = LogCheck::new(Log::Management, Vec::new());
+
+        for gap in 1..=gaps {
+            check.line(b"x", &Ok(record(2 * gap)));
+        }
+        for gap in (1..=gaps).rev() {
+            check.line(b"x", &Ok(record(2 * gap - 1)));
+        }
+        let mut problems = Problems::default();
+        check.finish(2 * gaps, &mut problems);
+
+        let problems = problems.into_vec();
+        let out_of_order = problems.iter().filter(|problem| problem.kind == ProblemKind::RecordOutOfOrder).count();
+        assert_eq!((out_of_order, problems.len()), (100, 101));
+        assert_eq!(problems[100].detail, "99900 more problems are not listed");
+    }
+}

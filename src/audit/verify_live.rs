@@ -2,17 +2,16 @@
 
 use super::{
     Audit,
-    api::{GivenCheckpoint, LogHead, VerifyReport},
+    api::{GivenCheckpoint, LogHead, ProblemKind, VerifyReport},
     blocking,
     db::{self, Row},
     error::AuditError,
-    merkle::Frontier,
     publish::{checkpoint_path, last_checkpoint},
     record::{Log, Record},
     segments::LogLines,
-    verify::{Expected, LogCheck, Problems, Witnesses, audit_key},
+    verify::{Expected, LogCheck, Problems, Witnesses, audit_key, remembered},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Audit {
     /// Reads both logs from their beginning and reports everything that does not fit.
@@ -29,24 +28,38 @@ impl Audit {
         let mut problems = Problems::default();
         let key = audit_key(certificates, &mut problems)?;
         let mut witnesses = Witnesses::new(self.writer().instance, &key);
-        for given in self.own_checkpoints()?.iter().chain(against) {
+        let gone = self.hear_own_checkpoints(&mut witnesses, &mut problems)?;
+        for given in against {
             witnesses.hear(given, &mut problems);
         }
         let logs = vec![
             self.verify_management(witnesses.about(Log::Management), &mut problems).await?,
             self.verify_signatures(witnesses.about(Log::Signatures), &mut problems).await?,
         ];
+        // One log may be empty because somebody emptied it; both are before the first checkpoints were made.
+        if logs.iter().any(|head| head.size > 0) {
+            gone.into_iter().for_each(|(log, path)| miss(log, &path, &mut problems));
+        }
         Ok(VerifyReport::new(logs, problems.into_vec()))
     }
 
-    fn own_checkpoints(&self) -> Result<Vec<GivenCheckpoint>, AuditError> {
-        let mut own = Vec::new();
-        for log in Log::ALL {
-            let path = checkpoint_path(&self.0.directory, *log);
-            let name = path.display().to_string();
-            own.extend(last_checkpoint(&path)?.map(|text| GivenCheckpoint { name, text }));
+    /// Hears `audit/*.checkpoint`; gives those that are not there.
+    fn hear_own_checkpoints(
+        &self,
+        witnesses: &mut Witnesses<'_>,
+        problems: &mut Problems,
+    ) -> Result<Vec<(Log, PathBuf)>, AuditError> {
+        let mut gone = Vec::new();
+        for log in Log::ALL.iter().copied() {
+            let path = checkpoint_path(&self.0.directory, log);
+            if let Some(text) = last_checkpoint(&path)? {
+                let name = path.display().to_string();
+                witnesses.hear_of(log, &GivenCheckpoint { name, text }, problems);
+            } else {
+                gone.push((log, path));
+            }
         }
-        Ok(own)
+        Ok(gone)
     }
 
     async fn verify_management(
@@ -54,7 +67,7 @@ impl Audit {
         mut expected: Vec<Expected>,
         problems: &mut Problems,
     ) -> Result<LogHead, AuditError> {
-        expected.push(remembered(&*self.0.management.lock().await));
+        expected.push(remembered(&self.0.heads.lock().await.management));
         let size = db::size(&self.0.db).await?;
         let mut check = LogCheck::new(Log::Management, expected);
         let mut after = 0;
@@ -81,8 +94,9 @@ impl Audit {
     }
 }
 
-fn remembered(frontier: &Frontier) -> Expected {
-    Expected { size: frontier.size(), root: frontier.root(), source: "the memory of the running instance".to_owned() }
+fn miss(log: Log, path: &Path, problems: &mut Problems) {
+    let detail = format!("{} is not there: nothing here vouches for the {log} log", path.display());
+    problems.add(ProblemKind::CheckpointMissing, Some(log), None, detail);
 }
 
 /// Lists and recovery look at the columns, so these must say what the line says.
@@ -110,7 +124,6 @@ fn check_segments(directory: &Path, size: u64, expected: Vec<Expected>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::super::{
-        api::ProblemKind,
         management::Verdict,
         testing::{Bench, SoftwareKey, caller, certificates, key},
     };
@@ -181,6 +194,33 @@ mod tests {
         let found = found(&bench).await;
 
         assert_eq!(found, [(ProblemKind::RowDiffers, Some(Log::Management), Some(3))]);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_is_gone_is_missed_even_if_its_log_went_with_it() {
+        let bench = bench().await;
+        fs::remove_file(bench.file("management.checkpoint")).unwrap();
+        let without_signatures = |audit: &Path| {
+            fs::remove_file(audit.join("signatures.checkpoint")).unwrap();
+            fs::remove_file(audit.join("signatures-000001.jsonl")).unwrap();
+        };
+
+        let management_gone = found(&bench).await;
+        bench.audit.checkpoint(&SoftwareKey::audit()).await.unwrap();
+        let signatures_gone = found(&bench.reopen(without_signatures).await).await;
+
+        assert_eq!(management_gone, [(ProblemKind::CheckpointMissing, Some(Log::Management), None)]);
+        assert_eq!(signatures_gone, [(ProblemKind::CheckpointMissing, Some(Log::Signatures), None)]);
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_the_other_log_does_not_stand_in_for_the_last_one() {
+        let bench = bench().await;
+        fs::copy(bench.file("signatures.checkpoint"), bench.file("management.checkpoint")).unwrap();
+
+        let found = found(&bench).await;
+
+        assert_eq!(found, [(ProblemKind::CheckpointOfAnotherLog, Some(Log::Management), None)]);
     }
 
     async fn found(bench: &Bench) -> Vec<(ProblemKind, Option<Log>, Option<u64>)> {

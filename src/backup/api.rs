@@ -145,8 +145,8 @@ pub struct RestoreAnswer {
     pub restored: Vec<KeyLabel>,
     /// Keys that were there already, with the same public key.
     pub already_there: Vec<KeyLabel>,
-    /// Keys that were destroyed, and stay so.
-    pub skipped_destroyed: Vec<KeyLabel>,
+    /// Keys that were destroyed, and stay so; a living one among them was destroyed now.
+    pub skipped_destroyed: Vec<String>,
     /// Keys that could not be put back.
     pub failed: Vec<RestoreFailure>,
     /// `in-token`, `imported`, or `kek-pending` when the SO PIN was not at hand.

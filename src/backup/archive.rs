@@ -20,6 +20,8 @@ pub type Members = BTreeMap<String, Vec<u8>>;
 pub struct Archive {
     /// SHA-256 of the whole file.
     pub sha256: String,
+    /// Its size.
+    pub size_bytes: u64,
     /// What it holds.
     pub manifest: Manifest,
     /// Certificate of the instance's CA, which the signature leads to. Whether it is the right one is the
@@ -42,7 +44,8 @@ impl Archive {
             return Err(invalid("the signature leads to another root than manifest.json names".to_owned()));
         }
         check_members(&manifest, &members)?;
-        Ok(Self { sha256: hex(&Sha256::digest(bytes)), manifest, root, members })
+        let sha256 = hex(&Sha256::digest(bytes));
+        Ok(Self { sha256, size_bytes: bytes.len() as u64, manifest, root, members })
     }
 
     /// The bytes of a member.
@@ -63,8 +66,14 @@ impl Archive {
 /// `keyward-<first 8 of instance id>-<20260102T030405Z>-<000001>.tar`.
 #[must_use]
 pub fn name(instance: InstanceId, created_at: Timestamp, sequence: u64) -> String {
-    let instance = instance.to_string();
-    format!("keyward-{}-{}-{sequence:06}.tar", &instance[..8], created_at.compact())
+    format!("{}{}-{sequence:06}.tar", prefix(instance), created_at.compact())
+}
+
+/// How the names of an instance's archives begin.
+#[must_use]
+pub fn prefix(instance: InstanceId) -> String {
+    let first: String = instance.to_string().chars().take(8).collect();
+    format!("keyward-{first}-")
 }
 
 /// The number in an archive's file name; none if the name is not an archive's.
@@ -136,7 +145,11 @@ fn check_signature(manifest: &[u8], signature: &[u8]) -> Result<Certificate, Bac
     let chain = cms::verify_detached(manifest, signature).map_err(|error| invalid(format!("manifest.p7s: {error}")))?;
     let chain = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>()?;
     match chain.as_slice() {
-        [signer, root] if signer.is_issued_by(root) && root.is_self_signed() => Ok(root.clone()),
+        [signer, root]
+            if signer.is_issued_by(root) && signer.is_for_audit() && root.is_ca() && root.is_self_signed() =>
+        {
+            Ok(root.clone())
+        }
         _ => Err(invalid("manifest.p7s does not lead from the audit key to the instance's root".to_owned())),
     }
 }

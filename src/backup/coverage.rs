@@ -15,8 +15,10 @@ use std::collections::HashMap;
 /// The database cannot be read.
 pub async fn coverage(backups: &Backups) -> Result<CoverageAnswer, BackupError> {
     let keys = &backups.keys;
-    let sequences: HashMap<String, u64> =
-        db::list(&keys.db).await?.into_iter().map(|BackupView { name, sequence, .. }| (name, sequence)).collect();
+    // A backup whose archive is gone from where it was stored covers nothing any more.
+    let is_there = |backup: &BackupView| backup.destinations.is_empty() || backups.destination.holds(&backup.name);
+    let known = db::list(&keys.db).await?.into_iter().filter(is_there);
+    let sequences: HashMap<String, u64> = known.map(|backup| (backup.name, backup.sequence)).collect();
     let mut proofs = db::proofs(&keys.db).await?;
     let (now, mut items) = (keys.clock.now(), Vec::new());
     for key in list::all(keys).await? {

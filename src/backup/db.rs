@@ -31,6 +31,12 @@ pub(super) async fn insert(transaction: &mut Transaction, backup: &BackupView) -
     Ok(())
 }
 
+/// Forgets every backup.
+pub(super) async fn forget_all(transaction: &mut Transaction) -> Result<(), DbError> {
+    sqlx::query("DELETE FROM backups").execute(&mut **transaction).await?;
+    Ok(())
+}
+
 /// Every backup, the newest first.
 ///
 /// # Errors

@@ -1,6 +1,11 @@
 //! A directory as destination: written under a temporary name, read back by hash, renamed; never overwritten.
 
-use super::{BackupError, archive::sequence_in};
+use super::{
+    BackupError,
+    archive::{prefix, sequence_in},
+};
+use crate::base::ids::InstanceId;
+use crate::db::durable::sync_parent;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -37,7 +42,7 @@ impl Directory {
     pub fn store(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, BackupError> {
         let path = self.path.join(name);
         let partial = self.path.join(format!("{name}{PARTIAL}"));
-        let written = self.write(&partial, bytes).and_then(|()| settle(&partial, &path, &self.path));
+        let written = self.write(&partial, bytes).and_then(|()| settle(&partial, &path));
         if written.is_err() {
             // What could not be written fully may not be removable either; the next start tries again.
             let _ = fs::remove_file(&partial);
@@ -54,30 +59,60 @@ impl Directory {
         fs::read(&path).map_err(|source| BackupError::DestinationFailed { action: "reading", path, source })
     }
 
-    /// Name of the archive with the highest number.
+    /// Name of the archive with the highest number: of this instance if there is one, else of any.
     ///
     /// # Errors
     /// There is none, or the directory cannot be read.
-    pub fn latest(&self) -> Result<String, BackupError> {
-        let empty = || BackupError::DestinationEmpty { directory: self.path.clone() };
-        let names = match fs::read_dir(&self.path) {
-            Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(empty()),
-            Err(source) => {
-                return Err(BackupError::DestinationFailed { action: "listing", path: self.path.clone(), source });
-            }
+    pub fn latest(&self, instance: InstanceId) -> Result<String, BackupError> {
+        let names = self.names()?;
+        let newest = |ours: bool| {
+            let some = names.iter().filter(|name| !ours || name.starts_with(&prefix(instance)));
+            some.max_by_key(|name| sequence_in(name)).cloned()
         };
-        names.filter(|name| sequence_in(name).is_some()).max_by_key(|name| sequence_in(name)).ok_or_else(empty)
+        newest(true)
+            .or_else(|| newest(false))
+            .ok_or_else(|| BackupError::DestinationEmpty { directory: self.path.clone() })
     }
 
-    /// Removes what an interrupted upload left under a temporary name.
-    pub fn clear_partial(&self) {
+    /// Archives of this instance with a higher number than `after`.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn newer_than(&self, instance: InstanceId, after: u64) -> Result<Vec<String>, BackupError> {
+        let mut names = self.names()?;
+        names.retain(|name| name.starts_with(&prefix(instance)) && sequence_in(name) > Some(after));
+        names.sort_by_key(|name| sequence_in(name));
+        Ok(names)
+    }
+
+    /// Whether an archive of this name is there.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
+    /// Removes what an interrupted upload of this instance left under a temporary name.
+    pub fn clear_partial(&self, instance: InstanceId) {
         let Ok(entries) = fs::read_dir(&self.path) else { return };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.to_str().is_some_and(|path| path.ends_with(PARTIAL)) {
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let ours = name.to_str().is_some_and(|name| name.starts_with(&prefix(instance)) && name.ends_with(PARTIAL));
+            if ours {
                 // A file that stays is not an archive to anybody.
-                let _ = fs::remove_file(path);
+                let _ = fs::remove_file(entry.path());
             }
+        }
+    }
+
+    /// Names of all archives; none if the directory is not there yet.
+    fn names(&self) -> Result<Vec<String>, BackupError> {
+        match fs::read_dir(&self.path) {
+            Ok(entries) => Ok(entries
+                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                .filter(|name| sequence_in(name).is_some())
+                .collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(BackupError::DestinationFailed { action: "listing", path: self.path.clone(), source }),
         }
     }
 
@@ -107,14 +142,16 @@ impl Directory {
 }
 
 /// Gives the file its name, unless that is taken, and makes the name durable.
-fn settle(partial: &Path, path: &Path, directory: &Path) -> Result<(), BackupError> {
+fn settle(partial: &Path, path: &Path) -> Result<(), BackupError> {
     renameat_with(CWD, partial, CWD, path, RenameFlags::NOREPLACE).map_err(|error| match error {
         rustix::io::Errno::EXIST => BackupError::DestinationTaken { path: path.to_owned() },
         other => BackupError::DestinationFailed { action: "renaming", path: path.to_owned(), source: other.into() },
     })?;
-    fs::File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| BackupError::DestinationFailed { action: "syncing", path: directory.to_owned(), source })
+    sync_parent(path).map_err(|source| BackupError::DestinationFailed {
+        action: "syncing",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 const PARTIAL: &str = ".partial";
@@ -137,16 +174,27 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_archive_is_the_one_with_the_highest_number() {
+    fn the_latest_archive_is_our_own_with_the_highest_number_or_else_anybodys() {
         let directory = tempfile::tempdir().unwrap();
         let destination = Directory::new(directory.path().to_owned());
-        assert!(matches!(destination.latest(), Err(BackupError::DestinationEmpty { .. })));
-        for name in ["keyward-a-b-000010.tar", "keyward-a-c-000009.tar", "keyward-a-d-000011.tar.partial", "x.tar"] {
+        let (ours, theirs) = (InstanceId::from_bytes([0xaa; 16]), InstanceId::from_bytes([0xbb; 16]));
+        assert!(matches!(destination.latest(ours), Err(BackupError::DestinationEmpty { .. })));
+        for name in [
+            "keyward-aaaaaaaa-b-000010.tar",
+            "keyward-aaaaaaaa-c-000009.tar",
+            "keyward-aaaaaaaa-d-000011.tar.partial",
+            "keyward-bbbbbbbb-e-000012.tar",
+            "keyward-bbbbbbbb-e-000013.tar.partial",
+            "x.tar",
+        ] {
             fs::write(directory.path().join(name), b"").unwrap();
         }
 
-        assert_eq!(destination.latest().unwrap(), "keyward-a-b-000010.tar");
-        destination.clear_partial();
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+        assert_eq!(destination.latest(ours).unwrap(), "keyward-aaaaaaaa-b-000010.tar");
+        assert_eq!(destination.latest(InstanceId::from_bytes([0xcc; 16])).unwrap(), "keyward-bbbbbbbb-e-000012.tar");
+        assert_eq!(destination.newer_than(ours, 9).unwrap(), ["keyward-aaaaaaaa-b-000010.tar"]);
+        destination.clear_partial(theirs);
+        assert!(destination.holds("keyward-aaaaaaaa-d-000011.tar.partial"));
+        assert!(!destination.holds("keyward-bbbbbbbb-e-000013.tar.partial"));
     }
 }

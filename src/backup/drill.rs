@@ -5,11 +5,12 @@ use super::{
     api::{ArchiveRef, DrillAnswer, DrillQuery, DrillResult, DrilledKey, LastProof, Light, ReportFiles},
     archive::Archive,
     db,
+    identity::check_own,
     offline::reference,
-    wrapped::OpenArchive,
+    wrapped::{KekPlace, OpenArchive},
 };
 use crate::access::require;
-use crate::audit::{ObjectRef, Verdict};
+use crate::audit::{Intent, ObjectRef, Verdict};
 use crate::base::{
     fault::Fault as _,
     ids::DrillId,
@@ -21,7 +22,7 @@ use crate::commands::Progress;
 use crate::db::commit;
 use crate::pki::cms;
 use serde_json::json;
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 /// Proves every key of an archive: the one given, or the newest at the destination.
 ///
@@ -36,23 +37,30 @@ pub async fn drill(
     progress: &Progress,
 ) -> Result<DrillAnswer, BackupError> {
     require(caller, &[Role::Operator, Role::Admin])?;
-    let bytes = if query.latest { backups.destination.read(&backups.destination.latest()?)? } else { given };
-    let archive = Archive::open(&bytes)?;
+    let archive = Archive::open(&backups.latest_or(query.latest, given).await?)?;
     let id = DrillId::new();
-    let (started_at, named) = (backups.keys.clock.now(), reference(&archive));
-    let object = ObjectRef::new("drill", id, &named.name);
-    let intent = backups.keys.audit.intent(caller, "backup.drill", &object, json!({ "sha256": named.sha256 })).await?;
-    match prove_all(backups, archive, progress).await {
-        Ok(keys) => {
-            let answer = report(backups, Drilled { id, archive: named, started_at, keys }).await?;
-            record(backups, &intent, &answer).await?;
-            Ok(answer)
-        }
-        Err(error) => {
-            backups.keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
-            Err(error)
-        }
+    let object = ObjectRef::new("drill", id, archive.name());
+    let detail = json!({ "sha256": archive.sha256 });
+    let intent = backups.keys.audit.intent(caller, "backup.drill", &object, detail).await?;
+    let outcome = drill_own(backups, &intent, (id, &archive), progress).await;
+    if let Err(error) = &outcome {
+        backups.keys.audit.conclude(&intent, Verdict::of_fault(error, json!({}))).await?;
     }
+    outcome
+}
+
+async fn drill_own(
+    backups: &Backups,
+    intent: &Intent,
+    (id, archive): (DrillId, &Archive),
+    progress: &Progress,
+) -> Result<DrillAnswer, BackupError> {
+    check_own(backups, archive).await?;
+    let started_at = backups.keys.clock.now();
+    let keys = prove_all(backups, archive, progress).await?;
+    let answer = report(backups, Drilled { id, archive: reference(archive), started_at, keys }).await?;
+    record(backups, intent, &answer).await?;
+    Ok(answer)
 }
 
 struct Drilled {
@@ -62,8 +70,8 @@ struct Drilled {
     keys: Vec<DrilledKey>,
 }
 
-async fn prove_all(backups: &Backups, archive: Archive, progress: &Progress) -> Result<Vec<DrilledKey>, BackupError> {
-    let open = Arc::new(OpenArchive::open(&backups.keys, archive, false).await?);
+async fn prove_all(backups: &Backups, archive: &Archive, progress: &Progress) -> Result<Vec<DrilledKey>, BackupError> {
+    let open = OpenArchive::open(&backups.keys, archive, KekPlace::Token).await?;
     let entries = open.archive.manifest.keys.clone();
     progress.expect(entries.len());
     let mut drilled = Vec::with_capacity(entries.len());
@@ -122,7 +130,7 @@ async fn report(backups: &Backups, drilled: Drilled) -> Result<DrillAnswer, Back
     Ok(answer)
 }
 
-async fn record(backups: &Backups, intent: &crate::audit::Intent, answer: &DrillAnswer) -> Result<(), BackupError> {
+async fn record(backups: &Backups, intent: &Intent, answer: &DrillAnswer) -> Result<(), BackupError> {
     let proof = LastProof { at: answer.finished_at, drill: answer.id };
     let detail = json!({
         "state": answer.state, "keys_total": answer.keys_total, "keys_proved": answer.keys_proved,

@@ -1,12 +1,19 @@
 //! Whose archive it is, and how an empty instance takes another's place.
 
-use super::{BackupError, Backups, api::RestoreQuery, archive::Archive, db, restore::record_of, wrapped::OpenArchive};
-use crate::audit::{ObjectRef, Verdict, Writer};
-use crate::base::{custody::Purpose, ids::KeySelector, principal::Caller};
+use super::{
+    BackupError, Backups, api::RestoreQuery, archive::Archive, db, manifest::ManifestKey, put_back::record_of,
+    wrapped::OpenArchive,
+};
+use crate::audit::{Intent, ObjectRef, Verdict, Writer};
+use crate::base::{
+    custody::Purpose,
+    ids::{InstanceId, KeySelector},
+    principal::Caller,
+};
 use crate::ceremony::share_file::ShareFile;
 use crate::certificates::{add, authority};
 use crate::db::{commit, instance};
-use crate::keys::{list, restored};
+use crate::keys::{KeyRecord, list, restored};
 use serde_json::json;
 
 /// What an archive is to this instance.
@@ -49,6 +56,16 @@ pub(super) async fn relation(
     Ok(Relation::TakesOver)
 }
 
+/// An archive of this instance, that leads to its root; what is proved of another's says nothing of ours.
+pub(super) async fn check_own(backups: &Backups, archive: &Archive) -> Result<(), BackupError> {
+    let (theirs, ours) = (archive.manifest.instance.id, *backups.instance.read().await);
+    if theirs != ours {
+        return Err(BackupError::AnotherInstance { theirs, ours });
+    }
+    let (found, expected) = (archive.root.fingerprint(), authority::root(&backups.keys).await?.fingerprint());
+    if found == expected { Ok(()) } else { Err(BackupError::RootDiffers { found, expected }) }
+}
+
 /// An archive that is older than one that is known needs a word of the caller.
 pub(super) async fn check_age(backups: &Backups, archive: &Archive, query: &RestoreQuery) -> Result<(), BackupError> {
     let newest = db::newest(&backups.keys.db).await?.map_or(0, |backup| backup.sequence);
@@ -61,38 +78,101 @@ pub(super) async fn check_age(backups: &Backups, archive: &Archive, query: &Rest
 
 /// Takes the archive's instance over: its CA key takes the place of the new one, its id that of ours. The
 /// audit key stays, is certified anew, and writes under a name of its own.
-pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArchive) -> Result<(), BackupError> {
+pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArchive<'_>) -> Result<(), BackupError> {
     let keys = &backups.keys;
     let theirs = open.archive.manifest.keys.iter().find(|key| key.purpose == Purpose::Ca);
     let theirs = theirs.ok_or_else(|| BackupError::KeyNotInArchive { selector: authority::CA.to_owned() })?;
     let ours = list::find(keys, &KeySelector::Label(authority::CA.to_owned())).await?;
     let (id, former) = (open.archive.manifest.instance.id, *backups.instance.read().await);
-    // The last part of a UUIDv7 is random; the first would be the same for instances of one minute.
-    let writer = former.to_string().rsplit('-').next().unwrap_or_default().to_owned();
-
     let object = ObjectRef::new("instance", id, "");
     let detail = json!({
         "former": former, "keys": [theirs.id], "checkpoints": open.archive.manifest.checkpoints,
     });
     let restoring = keys.audit.intent(caller, "key.restore", &object, detail).await?;
-    let seen = keys.token.unwrap_key(open.wrapped(theirs)?).await?;
-    let record = record_of(open, theirs, &seen, &keys.token).await?;
-
-    let mut transaction = keys.db.begin().await?;
-    restored::replace(&mut transaction, ours.id, &record).await?;
-    add::take_in(keys, &mut transaction, &record, &open.inventory.key(theirs.id)?.certificates).await?;
-    instance::rename(&mut transaction, id, &writer).await?;
-    // In the same transaction: our CA key may go only once the other has taken its place.
-    let destroying = keys.audit.intent_in(&mut transaction, caller, "key.destroy", &ours.object(), json!({})).await?;
-    keys.audit.result(&mut transaction, &restoring, Verdict::ok(json!({}))).await?;
-    commit(transaction).await?;
-
+    let place = Place { theirs, ours: &ours, id, suffix: random_part(&former.to_string()) };
+    let destroying = match change_places(backups, caller, open, (&restoring, &place)).await {
+        Ok(destroying) => destroying,
+        Err(error) => {
+            // Nothing was committed, so their CA key is in nobody's inventory.
+            keys.token.destroy(theirs.id).await?;
+            keys.audit.conclude(&restoring, Verdict::of_fault(&error, json!({}))).await?;
+            return Err(error);
+        }
+    };
     let objects = keys.token.destroy(ours.id).await?;
     keys.audit.conclude(&destroying, Verdict::ok(json!({ "objects": objects }))).await?;
     *backups.instance.write().await = id;
-    keys.audit.rename(Writer { instance: id, suffix: writer });
+    keys.audit.rename(Writer { instance: id, suffix: place.suffix });
+    sign_in(backups).await
+}
+
+/// Who takes whose place.
+struct Place<'a> {
+    theirs: &'a ManifestKey,
+    ours: &'a KeyRecord,
+    id: InstanceId,
+    suffix: String,
+}
+
+/// Their CA key comes in and ours goes out of the inventory, in one transaction with the new id and the intent
+/// to destroy ours: before the commit nothing has happened, after it recovery finishes.
+async fn change_places(
+    backups: &Backups,
+    caller: &Caller,
+    open: &OpenArchive<'_>,
+    (restoring, place): (&Intent, &Place<'_>),
+) -> Result<Intent, BackupError> {
+    let keys = &backups.keys;
+    let seen = keys.token.unwrap_key(open.wrapped(place.theirs)?).await?;
+    let record = record_of(open, place.theirs, &seen, &keys.token).await?;
+    let certificates = &open.inventory.key(place.theirs.id)?.certificates;
+    add::store_objects(keys, &record, certificates).await?;
+    let mut transaction = keys.db.begin().await?;
+    restored::forget(&mut transaction, place.ours.id).await?;
+    restored::take_in(&mut transaction, &record).await?;
+    add::take_in(keys, &mut transaction, &record, certificates).await?;
+    // Backups of the empty instance have nothing to do with the numbers of the one that it becomes.
+    db::forget_all(&mut transaction).await?;
+    instance::rename(&mut transaction, place.id, &place.suffix).await?;
+    let (object, detail) = (place.ours.object(), json!({}));
+    let destroying = keys.audit.intent_in(&mut transaction, caller, "key.destroy", &object, detail).await?;
+    keys.audit.result(&mut transaction, restoring, Verdict::ok(json!({}))).await?;
+    commit(transaction).await?;
+    Ok(destroying)
+}
+
+/// In a token that does not hold the recorded audit key a new one is made: it is `token-only`, so every token
+/// has its own, and its logs go on under a name of their own. Waits for the CA key, which certifies it.
+pub(super) async fn settle_audit_key(backups: &Backups) -> Result<(), BackupError> {
+    let keys = &backups.keys;
+    if !authority::is_in_token(keys, authority::CA).await? {
+        return Ok(());
+    }
+    if !authority::is_in_token(keys, authority::AUDIT).await? {
+        authority::renew_audit_key(keys).await?;
+    }
+    // A key without certificate is new, also if a crash came between its making and this.
+    if authority::audit_chain(keys).await?.is_empty() {
+        let audit = list::find(keys, &KeySelector::Label(authority::AUDIT.to_owned())).await?;
+        let (id, suffix) = (*backups.instance.read().await, random_part(&audit.id.to_string()));
+        let mut transaction = keys.db.begin().await?;
+        instance::rename(&mut transaction, id, &suffix).await?;
+        commit(transaction).await?;
+        keys.audit.hand_over(Writer { instance: id, suffix })?;
+    }
+    sign_in(backups).await
+}
+
+/// The audit key gets the CA's certificate, and signs where both logs stand.
+async fn sign_in(backups: &Backups) -> Result<(), BackupError> {
+    let keys = &backups.keys;
     authority::certify_audit_key(keys).await?;
-    keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
     authority::publish(keys, &backups.directory).await?;
+    keys.audit.checkpoint(&authority::audit_signer(keys).await?).await?;
     Ok(())
+}
+
+/// The last part of a UUIDv7 is random; the first would be the same for ids of one minute.
+fn random_part(id: &str) -> String {
+    id.rsplit('-').next().unwrap_or_default().to_owned()
 }

@@ -16,14 +16,17 @@ pub mod drill;
 pub mod error;
 mod identity;
 pub mod inventory;
+mod known;
 pub mod manifest;
 pub mod offline;
+mod put_back;
 pub mod restore;
 pub mod run;
 mod wrapped;
 
 pub use db::{find, list};
 pub use error::BackupError;
+pub use known::adopt_unrecorded;
 
 use crate::base::ids::InstanceId;
 use crate::ceremony::recover::Recoveries;
@@ -47,4 +50,15 @@ pub struct Backups {
     pub recoveries: Recoveries,
     /// One backup or restore at a time.
     pub turn: Arc<Mutex<()>>,
+}
+
+impl Backups {
+    /// The newest archive at the destination, or the one that was given.
+    async fn latest_or(&self, latest: bool, given: Vec<u8>) -> Result<Vec<u8>, BackupError> {
+        if !latest {
+            return Ok(given);
+        }
+        let instance = *self.instance.read().await;
+        self.destination.read(&self.destination.latest(instance)?)
+    }
 }

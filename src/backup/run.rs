@@ -3,7 +3,7 @@
 use super::{
     BackupError, Backups,
     api::{BackupView, KekRef, Light, NotCovered, StoredAt},
-    archive::{self, INVENTORY, Members, README, describe, key_member},
+    archive::{self, Archive, INVENTORY, Members, README, describe, key_member},
     db,
     inventory::Inventory,
     manifest::{Manifest, ManifestCheckpoints, ManifestGap, ManifestInstance, ManifestKey, SCHEMA},
@@ -11,7 +11,7 @@ use super::{
 use crate::access::require;
 use crate::audit::{Intent, ObjectRef, Verdict};
 use crate::base::{
-    custody::{KekPurpose, KeyPolicy},
+    custody::KekPurpose,
     fault::Fault as _,
     ids::{BackupId, hex},
     principal::{Caller, Role},
@@ -20,7 +20,7 @@ use crate::base::{
 use crate::certificates::authority;
 use crate::commands::Progress;
 use crate::db::commit;
-use crate::keys::{KeyError, KeyRecord, api::CopyView, copies, keks, list};
+use crate::keys::{KeyError, KeyRecord, Keys, api::CopyView, copies, keks, list};
 use crate::pki::cms;
 use crate::token::TokenError;
 use serde_json::json;
@@ -38,7 +38,8 @@ struct Harvest {
 /// Makes a backup of every key and stores it.
 ///
 /// # Errors
-/// There is no KEK, the token is away, or the destination cannot be written: there is no archive then.
+/// There is no KEK, the token is away, or the destination cannot be written: there is no archive then. If
+/// the archive is stored and cannot be recorded, the next start takes it in.
 /// A key that cannot be wrapped is no error: the backup is made, and red.
 pub async fn run(backups: &Backups, caller: &Caller, progress: &Progress) -> Result<BackupView, BackupError> {
     require(caller, &[Role::Operator, Role::Admin])?;
@@ -77,6 +78,8 @@ async fn make(
     let signature = cms::sign_detached(&bytes, &chain, manifest.created_at, &signer).await?;
     let archive = archive::pack(&bytes, &signature, &harvest.members, manifest.created_at)?;
     let name = archive::name(manifest.instance.id, manifest.created_at, manifest.sequence);
+    // An archive that we would refuse ourselves is never announced.
+    Archive::open(&archive)?;
     let path = backups.destination.store(&name, &archive)?;
 
     let gap = harvest.not_covered.iter().any(|key| key.reason != TOKEN_ONLY);
@@ -109,23 +112,25 @@ async fn wrap_all(backups: &Backups, records: &[KeyRecord], progress: &Progress)
     for some in records.chunks(AT_ONCE) {
         let mut wraps = tokio::task::JoinSet::new();
         for (place, key) in some.iter().enumerate() {
-            let (keys, key) = (backups.keys.clone(), key.clone());
-            wraps.spawn(async move { (place, wrap(&keys, &key).await) });
+            match key.policy.kek() {
+                Some(purpose) => {
+                    let (keys, key) = (backups.keys.clone(), key.clone());
+                    wraps.spawn(async move { (place, wrap(&keys, &key, purpose).await) });
+                }
+                None => harvest.leave_out(key, TOKEN_ONLY),
+            }
         }
         let mut wrapped: Vec<_> = wraps.join_all().await;
         wrapped.sort_by_key(|(place, _)| *place);
         for (place, result) in wrapped {
             harvest.take(&some[place], result)?;
-            progress.advance();
         }
+        some.iter().for_each(|_| progress.advance());
     }
     Ok(harvest)
 }
 
-async fn wrap(keys: &crate::keys::Keys, key: &KeyRecord) -> Result<(KekRef, Vec<u8>), KeyError> {
-    let Some(purpose) = key.policy.kek() else {
-        return Err(KeyError::KekMissing { purpose: KekPurpose::BackupOnly });
-    };
+async fn wrap(keys: &Keys, key: &KeyRecord, purpose: KekPurpose) -> Result<(KekRef, Vec<u8>), KeyError> {
     let kek = keks::current(keys, purpose).await?;
     let bytes = keys.token.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
@@ -134,9 +139,7 @@ async fn wrap(keys: &crate::keys::Keys, key: &KeyRecord) -> Result<(KekRef, Vec<
 impl Harvest {
     /// Takes a wrapped key in, or notes the gap; a fault of the whole token ends the backup.
     fn take(&mut self, key: &KeyRecord, result: Result<(KekRef, Vec<u8>), KeyError>) -> Result<(), BackupError> {
-        let not_covered = |reason: &str| NotCovered { id: key.id, label: key.label.clone(), reason: reason.to_owned() };
         match result {
-            _ if key.policy == KeyPolicy::TokenOnly => self.not_covered.push(not_covered(TOKEN_ONLY)),
             Ok((kek, bytes)) => {
                 let name = key_member(key.id);
                 let member = describe(&name, &bytes);
@@ -163,10 +166,14 @@ impl Harvest {
                     | TokenError::ObjectMissing { .. }
                     | TokenError::Refused { .. },
                 ),
-            ) => self.not_covered.push(not_covered(error.entry().code)),
+            ) => self.leave_out(key, error.entry().code),
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    fn leave_out(&mut self, key: &KeyRecord, reason: &str) {
+        self.not_covered.push(NotCovered { id: key.id, label: key.label.clone(), reason: reason.to_owned() });
     }
 }
 

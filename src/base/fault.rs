@@ -43,6 +43,15 @@ pub struct Entry {
     pub advice: &'static str,
 }
 
+impl Entry {
+    /// This situation with its particulars.
+    #[must_use]
+    pub fn report(self, detail: String) -> Report {
+        let Self { code, kind, title, advice } = self;
+        Report { code: code.to_owned(), kind, title: title.to_owned(), detail, advice: advice.to_owned() }
+    }
+}
+
 /// An error that knows its catalogue entry; its `Display` text has the particulars.
 pub trait Fault: std::error::Error + Send + Sync + 'static {
     /// The catalogue entry of this situation.
@@ -98,12 +107,6 @@ impl Report {
             Kind::Internal => "an internal fault; its particulars are in the log under this request id".to_owned(),
             _ => fault.to_string(),
         };
-        Self {
-            code: entry.code.to_owned(),
-            kind: entry.kind,
-            title: entry.title.to_owned(),
-            detail,
-            advice: entry.advice.to_owned(),
-        }
+        entry.report(detail)
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::access::require;
 use crate::audit::{ObjectRef, Verdict};
 use crate::base::{
-    custody::KekPurpose,
+    custody::{KekPurpose, Posture},
     ids::RequestId,
     principal::{Caller, Role},
     secret::Secret,
@@ -86,12 +86,7 @@ pub fn kek_values(secret: &Secret) -> Result<Vec<KekValue>, CeremonyError> {
 ///
 /// # Errors
 /// The SO PIN is not at hand or refused, or the token takes no KEK.
-pub async fn import(
-    keys: &Keys,
-    caller: &Caller,
-    secret: &Secret,
-    provisional: Provisional,
-) -> Result<Vec<KekRecord>, CeremonyError> {
+pub async fn import(keys: &Keys, caller: &Caller, secret: &Secret) -> Result<Vec<KekRecord>, CeremonyError> {
     require(caller, &[Role::Operator, Role::Admin])?;
     let values = kek_values(secret)?;
     let named: Vec<_> = values.iter().map(|kek| (kek.id, kek.purpose, kek.kcv.clone())).collect();
@@ -111,7 +106,8 @@ pub async fn import(
         purpose,
         kcv,
         trusted: imported.iter().any(|kek| kek.id == id && kek.trusted),
-        provisional: provisional == Provisional::Yes,
+        // A rig knows no ceremony: its secret is one share in a file, whichever file that is.
+        provisional: keys.posture == Posture::Rig,
         current: true,
         created_at,
     };
@@ -123,15 +119,6 @@ pub async fn import(
     keys.audit.result(&mut transaction, &intent, Verdict::ok(json!({}))).await?;
     commit(transaction).await?;
     Ok(records)
-}
-
-/// Whether the secret was made by `init` of a rig, without a ceremony.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provisional {
-    /// It came from shares.
-    No,
-    /// A rig made it.
-    Yes,
 }
 
 /// Secrets that may wait at a time.

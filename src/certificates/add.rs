@@ -12,7 +12,7 @@ use crate::base::{
     principal::{Caller, Role},
 };
 use crate::db::{Transaction, commit};
-use crate::keys::{KeyRecord, Keys, list::find};
+use crate::keys::{KeyError, KeyRecord, Keys, list::find};
 use crate::pki::{certificate::Certificate, chain};
 use crate::token::message::CertificateObject;
 use serde_json::json;
@@ -29,6 +29,10 @@ pub async fn add(
 ) -> Result<CertificateView, CertificateError> {
     require(caller, &[Role::Operator])?;
     let key = find(keys, selector).await?;
+    // Manifests, checkpoints and the root hang on the certificates of these; nobody may put others in their place.
+    if key.purpose.is_internal() {
+        return Err(KeyError::Internal { key: key.label, purpose: key.purpose }.into());
+    }
     let given = Certificate::chain_from_bytes(request.pem.as_bytes())?;
     let chain = for_key(&key, &given)?;
     attach(keys, caller, &key, &chain).await
@@ -66,10 +70,22 @@ pub(super) async fn attach(
     Ok(view)
 }
 
-/// Takes a key's certificates that came back from a backup into the inventory and the token; the oldest first.
+/// Stores a key's certificates that came back from a backup beside it in the token, the oldest first.
 ///
 /// # Errors
 /// A text holds no certificate, or the token refuses an object.
+pub async fn store_objects(keys: &Keys, key: &KeyRecord, pems: &[String]) -> Result<(), CertificateError> {
+    for pem in pems.iter().rev() {
+        let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
+        keys.token.store_certificate(object(key, &chain)).await?;
+    }
+    Ok(())
+}
+
+/// Takes a key's certificates that came back from a backup into the inventory, the oldest first.
+///
+/// # Errors
+/// A text holds no certificate, or the inventory cannot be written.
 pub async fn take_in(
     keys: &Keys,
     transaction: &mut Transaction,
@@ -78,7 +94,6 @@ pub async fn take_in(
 ) -> Result<(), CertificateError> {
     for pem in pems.iter().rev() {
         let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
-        keys.token.store_certificate(object(key, &chain)).await?;
         db::insert(transaction, &view(keys, key, &chain)?).await?;
     }
     Ok(())

@@ -10,16 +10,20 @@ use crate::base::{
     ids::{InstanceId, KeyLabel, KeySelector},
     principal::Caller,
 };
+use crate::db::{commit, durable::replace};
 use crate::keys::{
     KeyRecord, Keys,
     generate::{KeySpec, make},
     list::find,
+    recorded,
+    restored::forget,
     signer::TokenSigner,
 };
 use crate::pki::{
     certificate::Certificate,
     issue::{CertificateTemplate, Issuer, issue},
 };
+use serde_json::json;
 use std::{fs, path::Path};
 
 /// Makes both keys and their certificates; `init` of an instance.
@@ -30,7 +34,10 @@ pub async fn establish(keys: &Keys, instance: InstanceId) -> Result<Certificate,
     let caller = Caller::system();
     let ca = make(keys, &caller, spec(CA, KeyPolicy::BackupOnly, Purpose::Ca)).await?;
     let template = template(keys, &format!("CN=keyward CA {instance}"), Purpose::Ca, CA_DAYS)?;
-    let root = issue(&template, &ca.public_key()?, Issuer::Itself, &signer(keys, &ca)?).await?;
+    let (public_key, signer) = (ca.public_key()?, signer(keys, &ca)?);
+    let work = issue(&template, &public_key, Issuer::Itself, &signer);
+    let detail = json!({ "subject": template.subject.to_string() });
+    let root = recorded(keys, &caller, ("certificate.issue", &ca.object(), detail), work).await?;
     attach(keys, &caller, &ca, std::slice::from_ref(&root)).await?;
     make(keys, &caller, spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?;
     certify_audit_key(keys).await?;
@@ -48,8 +55,33 @@ pub async fn certify_audit_key(keys: &Keys) -> Result<(), CertificateError> {
         return Ok(());
     }
     let template = template(keys, "CN=keyward audit", Purpose::Audit, AUDIT_DAYS)?;
-    let leaf = issue(&template, &audit.public_key()?, Issuer::Ca(&root), &signer(keys, &ca)?).await?;
-    attach(keys, &Caller::system(), &audit, &[leaf, root]).await?;
+    let (caller, public_key, signer) = (Caller::system(), audit.public_key()?, signer(keys, &ca)?);
+    let work = issue(&template, &public_key, Issuer::Ca(&root), &signer);
+    let detail = json!({ "subject": template.subject.to_string() });
+    let leaf = recorded(keys, &caller, ("certificate.issue", &ca.object(), detail), work).await?;
+    attach(keys, &caller, &audit, &[leaf, root]).await?;
+    Ok(())
+}
+
+/// Whether the token holds the key with this label that the inventory knows.
+///
+/// # Errors
+/// The token is away.
+pub async fn is_in_token(keys: &Keys, label: &'static str) -> Result<bool, CertificateError> {
+    let key = own_key(keys, label).await?;
+    Ok(keys.token.keys().await?.iter().any(|object| object.id == key.id))
+}
+
+/// Makes a new audit key in the place of the recorded one; it has no certificate yet.
+///
+/// # Errors
+/// The token cannot make the key.
+pub async fn renew_audit_key(keys: &Keys) -> Result<(), CertificateError> {
+    let audit = own_key(keys, AUDIT).await?;
+    let mut transaction = keys.db.begin().await?;
+    forget(&mut transaction, audit.id).await?;
+    commit(transaction).await?;
+    make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?;
     Ok(())
 }
 
@@ -72,7 +104,8 @@ pub async fn publish(keys: &Keys, directory: &Path) -> Result<(), CertificateErr
 /// The instance has none yet.
 pub async fn root(keys: &Keys) -> Result<Certificate, CertificateError> {
     let ca = own_key(keys, CA).await?;
-    chain_of(keys, ca.id).await?.into_iter().next().ok_or(CertificateError::Uncertified { what: "CA" })
+    let certificate = chain_of(keys, ca.id).await?.into_iter().next();
+    certificate.filter(Certificate::is_self_signed).ok_or(CertificateError::Uncertified { what: "CA" })
 }
 
 /// DER certificates of the audit key: leaf, then CA.
@@ -139,9 +172,7 @@ fn write_if_changed(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let new = path.with_extension("pem.new");
-    fs::write(&new, text)?;
-    fs::rename(new, path)
+    replace(path, text.as_bytes())
 }
 
 /// Label of the CA key.

@@ -10,11 +10,12 @@ use crate::base::{
     ids::KeySelector,
     principal::{Caller, Role},
 };
-use crate::keys::{Keys, list::find, sign::check_use, signer::TokenSigner};
+use crate::keys::{Keys, list::find, recorded, sign::check_use, signer::TokenSigner};
 use crate::pki::{
     issue::{CertificateTemplate, Issuer, issue},
     name::SubjectAltName,
 };
+use serde_json::json;
 
 /// Makes a self-signed certificate and attaches it.
 ///
@@ -42,7 +43,10 @@ pub async fn self_sign(
         days,
     };
     let signer = TokenSigner::new(&keys.token, &key, algorithm)?;
-    let certificate = issue(&template, &key.public_key()?, Issuer::Itself, &signer).await?;
+    let public_key = key.public_key()?;
+    let work = issue(&template, &public_key, Issuer::Itself, &signer);
+    let detail = json!({ "subject": request.subject, "san": request.san, "days": days, "algorithm": algorithm });
+    let certificate = recorded(keys, caller, ("certificate.self-sign", &key.object(), detail), work).await?;
     attach(keys, caller, &key, &[certificate]).await
 }
 

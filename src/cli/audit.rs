@@ -3,9 +3,9 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, table},
+    output::{Output, second, table},
 };
-use crate::audit::api::{GivenCheckpoint, Log, Order, Record, RecordFilter, VerifyReport};
+use crate::audit::api::{GivenCheckpoint, Log, ObjectRef, Order, Record, RecordFilter, VerifyReport};
 use crate::base::fault::Kind;
 use crate::client::Client;
 use clap::Subcommand;
@@ -92,6 +92,9 @@ pub(super) async fn run(audit: Audit, client: &Client, output: Output) -> Result
 
 /// `audit verify FILE`, without an instance.
 pub(super) fn verify_file(file: &Path, cert: &Path, against: &[PathBuf], output: Output) -> Result<(), CliError> {
+    for path in [file, cert].into_iter().chain(against.iter().map(PathBuf::as_path)) {
+        files::check_there(path)?;
+    }
     let report = crate::audit::offline::verify_file(file, cert, against).map_err(|error| CliError::fault(&error))?;
     judge(&report, output)
 }
@@ -115,15 +118,28 @@ fn list(records: &[Record]) {
     let rows = records.iter().map(|record| {
         let outcome = record.outcome.map_or_else(|| record.phase.to_string(), |outcome| outcome.to_string());
         let outcome = if record.code.is_empty() { outcome } else { format!("{outcome} ({})", record.code) };
-        let object = if record.object.label.is_empty() { &record.object.id } else { &record.object.label };
         [
             record.seq.to_string(),
-            record.time.to_string(),
+            second(record.time),
             record.event.clone(),
-            object.clone(),
+            object(&record.object),
             outcome,
             record.principal.name.clone(),
         ]
     });
     table(["SEQ", "TIME", "EVENT", "OBJECT", "OUTCOME", "WHO"], rows);
 }
+
+/// Its label; without one as much of its id as fits.
+fn object(object: &ObjectRef) -> String {
+    if !object.label.is_empty() {
+        return object.label.clone();
+    }
+    match object.id.char_indices().nth(OBJECT_MOST) {
+        Some((at, _)) => format!("{}…", &object.id[..at]),
+        None => object.id.clone(),
+    }
+}
+
+/// Characters of an id without a label: whole in JSON.
+const OBJECT_MOST: usize = 23;

@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files,
-    output::{Output, lines, table},
+    output::{Output, day, lines, minute, second, table},
 };
 use crate::backup::api::{
     BackupView, CoverageAnswer, DrillAnswer, DrillQuery, DrillResult, Light, RestoreAnswer, RestoreQuery,
@@ -72,13 +72,13 @@ pub(super) async fn run(backup: Backup, client: &Client, output: Output) -> Resu
                 [
                     backup.sequence.to_string(),
                     backup.state.to_string(),
-                    backup.created_at.to_string(),
+                    minute(backup.created_at),
                     backup.keys_wrapped.to_string(),
                     backup.name.clone(),
                 ]
             };
             output.answer(&client.backups().await?, |page| {
-                table(["NUMBER", "STATE", "WHEN", "KEYS", "ARCHIVE"], page.items.iter().map(row));
+                table(["NO", "STATE", "WHEN", "KEYS", "ARCHIVE"], page.items.iter().map(row));
             });
             Ok(())
         }
@@ -116,7 +116,7 @@ pub(super) fn verify(file: &Path, output: Output) -> Result<(), CliError> {
             ("number", answer.archive.sequence.to_string()),
             ("sha256", answer.archive.sha256.clone()),
             ("instance", answer.instance.clone()),
-            ("root fingerprint", answer.root_sha256.clone()),
+            ("root SHA-256", answer.root_sha256.clone()),
             ("keys", answer.keys.to_string()),
             ("not covered", answer.not_covered.to_string()),
         ]);
@@ -164,21 +164,19 @@ fn judge(state: Light, kind: Kind) -> Result<(), CliError> {
 }
 
 fn show(backup: &BackupView) {
-    lines([
+    let mut said = vec![
         ("number", backup.sequence.to_string()),
         ("state", backup.state.to_string()),
         ("archive", backup.name.clone()),
         ("sha256", backup.sha256.clone()),
         ("size", format!("{} bytes", backup.size_bytes)),
+        ("when", second(backup.created_at)),
         ("keys", backup.keys_wrapped.to_string()),
         ("KEKs", backup.keks.iter().map(|kek| format!("{} {}", kek.purpose, kek.kcv)).collect::<Vec<_>>().join(", ")),
-    ]);
-    for destination in &backup.destinations {
-        println!("stored at    {} ({})", destination.path, destination.name);
-    }
-    for key in &backup.not_covered {
-        println!("not covered  {} ({})", key.label, key.reason);
-    }
+    ];
+    said.extend(backup.destinations.iter().map(|stored| ("stored at", format!("{} ({})", stored.path, stored.name))));
+    said.extend(backup.not_covered.iter().map(|key| ("not covered", format!("{} ({})", key.label, key.reason))));
+    lines(said);
 }
 
 fn show_restore(answer: &RestoreAnswer) {
@@ -216,8 +214,8 @@ fn cover(answer: &CoverageAnswer) {
             key.label.to_string(),
             key.state.to_string(),
             key.reason.clone(),
-            backup.map_or_else(|| "-".to_owned(), |backup| format!("{} of {}", backup.sequence, backup.at)),
-            key.last_proof.as_ref().map_or_else(|| "-".to_owned(), |proof| proof.at.to_string()),
+            backup.map_or_else(String::new, |backup| format!("{} of {}", backup.sequence, day(backup.at))),
+            key.last_proof.as_ref().map_or_else(String::new, |proof| day(proof.at)),
         ]
     });
     table(["KEY", "STATE", "WHY", "LAST BACKUP", "LAST PROOF"], rows);

@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files,
-    output::{Output, table},
+    output::{Output, day, table},
 };
 use crate::ceremony::api::RecoverRequest;
 use crate::client::Client;
@@ -54,9 +54,8 @@ fn show(keks: &[KekView]) {
             yes(kek.current),
             yes(kek.trusted),
             yes(kek.provisional),
-            kek.created_at.to_string(),
-            kek.id.to_string(),
+            day(kek.created_at),
         ]
     });
-    table(["PURPOSE", "KCV", "CURRENT", "TRUSTED", "PROVISIONAL", "SINCE", "ID"], rows);
+    table(["PURPOSE", "KCV", "CURRENT", "TRUSTED", "PROVISIONAL", "SINCE"], rows);
 }

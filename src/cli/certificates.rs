@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, lines, table},
+    output::{Output, day, lines, second, table},
 };
 use crate::base::algorithm::SignatureAlgorithm;
 use crate::certificates::api::{AddRequest, CertificateView, SelfSignRequest};
@@ -70,7 +70,7 @@ pub(super) async fn run(cert: Cert, client: &Client, output: Output) -> Result<(
                     certificate.key.label.to_string(),
                     certificate.subject.clone(),
                     certificate.issuer.clone(),
-                    certificate.not_after.to_string(),
+                    day(certificate.not_after),
                     certificate.id[..16].to_owned(),
                 ]
             };
@@ -90,7 +90,7 @@ fn show(certificate: &CertificateView) {
         ("subject", certificate.subject.clone()),
         ("issuer", certificate.issuer.clone()),
         ("serial", certificate.serial.clone()),
-        ("valid", format!("{} to {}", certificate.not_before, certificate.not_after)),
+        ("valid", format!("{} to {}", second(certificate.not_before), second(certificate.not_after))),
     ]);
     print!("{}", certificate.pem);
 }

@@ -6,6 +6,13 @@ use crate::base::fault::{Fault, Kind, Report};
 use crate::client::ClientError;
 use std::{fmt::Display, io, process::ExitCode};
 
+crate::catalogue! {
+    ARGUMENT_INVALID = Invalid, "argument-invalid", "an argument or an answer cannot be used", "do as the message says; `--help` has examples";
+    FILE_EXISTS = Conflict, "file-exists", "a file is there already", "choose another name, or move the file away: nothing is overwritten";
+    FILE_MISSING = NotFound, "file-missing", "a file is not there", "check the path";
+    FILE_UNUSABLE = Unavailable, "file-unusable", "a file cannot be read or written", "check free space and rights";
+}
+
 /// Why a command ended without success.
 pub(super) enum CliError {
     /// A problem, from the API or from the instance.
@@ -29,36 +36,24 @@ impl CliError {
 
     /// A local file that cannot be used.
     pub(super) fn file(action: &str, path: impl Display, source: io::Error) -> Self {
-        let (kind, code, advice) = match source.kind() {
-            io::ErrorKind::AlreadyExists => {
-                (Kind::Conflict, "file-exists", "choose another name, or move the file away: nothing is overwritten")
-            }
-            io::ErrorKind::NotFound => (Kind::NotFound, "file-missing", "check the path"),
-            _ => (Kind::Unavailable, "file-unusable", "check free space and rights"),
+        let failed = format!("{action} {path} failed: {source}");
+        let report = match source.kind() {
+            io::ErrorKind::AlreadyExists => FILE_EXISTS.report(format!("{path} exists already")),
+            io::ErrorKind::NotFound => FILE_MISSING.report(failed),
+            _ => FILE_UNUSABLE.report(failed),
         };
-        let detail = match source.kind() {
-            io::ErrorKind::AlreadyExists => format!("{path} exists already"),
-            _ => format!("{action} {path} failed: {source}"),
-        };
-        Self::usage_like(kind, code, detail, advice)
+        Self::Problem(report, String::new())
     }
 
     /// Arguments that do not fit together.
     pub(super) fn invalid(detail: impl Into<String>, advice: &str) -> Self {
-        Self::usage_like(Kind::Invalid, "argument-invalid", detail.into(), advice)
-    }
-
-    fn usage_like(kind: Kind, code: &str, detail: String, advice: &str) -> Self {
-        let report = Report {
-            code: code.to_owned(),
-            kind,
-            title: "a file or argument cannot be used".to_owned(),
-            detail,
-            advice: advice.to_owned(),
-        };
+        let report = Report { advice: advice.to_owned(), ..ARGUMENT_INVALID.report(detail.into()) };
         Self::Problem(report, String::new())
     }
 }
+
+/// Exit code of a wrong command line, which never becomes a request.
+const USAGE: u8 = 2;
 
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
@@ -68,6 +63,22 @@ impl From<ClientError> for CliError {
         };
         Self::Problem(error.report(), request)
     }
+}
+
+/// Shows help, or says what is wrong with the command line.
+pub(super) fn usage(error: &clap::Error, output: Output) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that closed the pipe has what it wanted.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let detail = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let report = Report { code: "usage".to_owned(), ..ARGUMENT_INVALID.report(detail) };
+    if !output.problem_as_json(&report, "") {
+        let _ = error.print();
+    }
+    ExitCode::from(USAGE)
 }
 
 /// Tells the person what happened, and gives the exit code.

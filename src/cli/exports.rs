@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, lines, table},
+    output::{Output, lines, minute, second, table},
 };
 use crate::client::Client;
 use crate::export::api::{ExportFormat, ExportProfile, ExportRequest, ExportView};
@@ -15,11 +15,11 @@ use std::path::PathBuf;
 pub(super) enum Export {
     /// Release an exportable key into an encrypted file (mode 0600, never overwritten)
     #[command(after_help = "Profiles of PKCS#12:
-  modern  AES-256, SHA-256: OpenSSL 1.1.1 and later, Java from 8u301, NSS, GnuTLS, Windows from Server 2019
+  modern  AES-256, SHA-256: OpenSSL from 1.1.1, Java from 8u301, NSS, GnuTLS, Windows Server 2019
   compat  3DES, SHA-1: also older Java, Windows Server 2016, iOS 17, macOS 14
 
 Example:
-  keyward export create web --format pkcs12 --out web.p12 --passphrase-file pass --reason 'move to web-2'")]
+  keyward export create web --format pkcs12 --out web.p12 --passphrase-file pass")]
     Create {
         /// Label or id
         key: String,
@@ -36,7 +36,7 @@ Example:
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
         /// Why, for the record
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// Write it to a new file
         #[arg(long, value_name = "FILE")]
@@ -74,16 +74,10 @@ pub(super) async fn run(export: Export, client: &Client, output: Output) -> Resu
         }
         Export::List => {
             let row = |export: &ExportView| {
-                [
-                    export.key.label.to_string(),
-                    export.format.to_string(),
-                    export.created_at.to_string(),
-                    export.reason.clone(),
-                    export.id.to_string(),
-                ]
+                [export.id.to_string(), export.key.label.to_string(), minute(export.created_at), export.reason.clone()]
             };
             output.answer(&client.exports().await?, |page| {
-                table(["KEY", "FORMAT", "WHEN", "REASON", "ID"], page.items.iter().map(row));
+                table(["ID", "KEY", "WHEN", "REASON"], page.items.iter().map(row));
             });
         }
         Export::Show { id } => output.answer(&client.export(&id).await?, show),
@@ -106,7 +100,7 @@ fn show(export: &ExportView) {
             if export.self_approved { "the requester alone".to_owned() } else { export.approvals.join(", ") },
         ),
         ("reason", export.reason.clone()),
-        ("when", export.created_at.to_string()),
+        ("when", second(export.created_at)),
         ("audit", format!("{} {}", export.audit.log, export.audit.seq)),
     ]);
 }

@@ -14,6 +14,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::read(path).map_err(|error| CliError::file("reading", path.display(), error))
 }
 
+/// A file that another part will read is there.
+pub(super) fn check_there(path: &Path) -> Result<(), CliError> {
+    fs::metadata(path).map(|_| ()).map_err(|error| CliError::file("reading", path.display(), error))
+}
+
 /// The text of a file.
 pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| CliError::file("reading", path.display(), error))

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "Examples:
   keyward init --dir rig
-  keyward init --dir rig --token-module /usr/lib/opensc.so --token-label hsm --token-pin-file pin --token-so-pin-file so-pin")]
+  keyward init --dir hsm --token-module /usr/lib/vendor.so --token-label hsm \\
+    --token-pin-file pin --token-so-pin-file so-pin")]
 pub(super) struct Init {
     /// `rig`: one person, everything at hand, for trying out. `production`: people's keys
     #[arg(long, default_value = "rig")]
@@ -49,7 +50,7 @@ pub(super) async fn run(
             ("directory", answer.directory.display().to_string()),
             ("posture", answer.posture.to_string()),
             ("token", answer.token.clone()),
-            ("root fingerprint", answer.root_sha256.clone()),
+            ("root SHA-256", answer.root_sha256.clone()),
             ("share file", answer.share_file.display().to_string()),
         ]);
     });

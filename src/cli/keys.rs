@@ -3,11 +3,11 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, lines, table},
+    output::{Output, lines, second, table},
 };
 use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
-    custody::{KeyPolicy, Purpose},
+    custody::{KeyPolicy, Presence, Purpose},
 };
 use crate::client::Client;
 use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
@@ -37,7 +37,7 @@ pub(super) enum Key {
         #[arg(long, value_name = "N")]
         approvals: Option<u32>,
         /// Free text
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         comment: String,
     },
     /// Every key
@@ -141,15 +141,22 @@ async fn list(client: &Client, output: Output) -> Result<(), CliError> {
                 key.policy.to_string(),
                 key.enforcement.to_string(),
                 key.purpose.to_string(),
-                key.state.to_string(),
-                key.presence.to_string(),
+                state(key),
                 key.certificates.len().to_string(),
             ]
         };
-        let head = ["LABEL", "ALGORITHM", "POLICY", "ENFORCED BY", "PURPOSE", "STATE", "PRESENCE", "CERTS"];
+        let head = ["LABEL", "ALGORITHM", "POLICY", "ENFORCED BY", "PURPOSE", "STATE", "CERTS"];
         table(head, all.items.iter().map(row));
     });
     Ok(())
+}
+
+/// Where a key is goes without saying as long as it is there.
+fn state(key: &KeyView) -> String {
+    match key.presence {
+        Presence::Present => key.state.to_string(),
+        presence => format!("{}, {presence}", key.state),
+    }
 }
 
 async fn public(client: &Client, key: &str, out: Option<PathBuf>, output: Output) -> Result<(), CliError> {
@@ -208,7 +215,7 @@ fn show(key: &KeyView) {
         ("token", key.token.clone()),
         ("certificates", key.certificates.join("\n")),
         ("comment", key.comment.clone()),
-        ("created", key.created_at.to_string()),
+        ("created", second(key.created_at)),
     ]);
     print!("{}", key.public_key_pem);
 }

@@ -10,7 +10,7 @@ mod backups;
 mod ceremonies;
 mod certificates;
 mod doctor;
-mod exit;
+pub mod exit;
 mod exports;
 mod files;
 mod init;
@@ -28,16 +28,16 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Parser)]
 #[command(name = "keyward", version, after_help = EXAMPLES)]
 struct Arguments {
-    #[arg(long, global = true, value_name = "DIR", help = DIR_HELP)]
+    #[arg(long, global = true, value_name = "DIR", help = DIR_HELP, help_heading = GLOBAL)]
     dir: Option<PathBuf>,
     /// `json` prints one JSON document on standard output and nothing else there
-    #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table)]
+    #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table, help_heading = GLOBAL)]
     output: output::Format,
     /// No messages and no progress on standard error; errors stay
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     quiet: bool,
     /// Answer yes to questions
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     yes: bool,
     #[command(subcommand)]
     command: Command,
@@ -83,7 +83,10 @@ enum Command {
 /// Parses the arguments, runs the command, and gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error, Output::new(output::Format::asked_for(), false)),
+    };
     if matches!(arguments.command, Command::TokenWorker) {
         return if worker::serve().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -111,7 +114,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Errors => {
-                print!("{}", errors_page::page());
+                print!("{}", errors_page::page(exit::ENTRIES));
                 Ok(())
             }
             command => {
@@ -148,6 +151,8 @@ async fn with_instance(
 
 const DIR_HELP: &str =
     "Instance directory [default: $KEYWARD_DIR, /var/lib/keyward for root, else $XDG_STATE_HOME/keyward]";
+/// Options of every command stand apart from its own.
+const GLOBAL: &str = "Global options";
 const EXAMPLES: &str = "\
 Examples:
   keyward init --dir rig                                  a rig with its own SoftHSM token

@@ -1,9 +1,9 @@
 //! What goes to standard output and standard error: tables, JSON, messages, progress, problems.
 
-use crate::base::fault::Report;
+use crate::base::{fault::Report, time::Timestamp};
 use crate::commands::api::ProgressView;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -16,6 +16,16 @@ pub(super) enum Format {
     Json,
     /// For people.
     Table,
+}
+
+impl Format {
+    /// The format that a command line asks for which cannot be parsed.
+    pub(super) fn asked_for() -> Self {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let apart = arguments.windows(2).any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json");
+        let joined = arguments.iter().any(|argument| argument == "-ojson" || argument == "--output=json");
+        if apart || joined { Self::Json } else { Self::Table }
+    }
 }
 
 /// Where answers and messages go.
@@ -51,18 +61,25 @@ impl Output {
 
     /// A problem: what happened, and what to do.
     pub(super) fn problem(self, report: &Report, request: &str) {
-        if self.format == Format::Json {
-            let problem = json!({
-                "code": report.code, "kind": report.kind, "title": report.title, "detail": report.detail,
-                "advice": report.advice, "request_id": request,
-            });
-            let _ = writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&problem).unwrap_or_default());
+        if self.problem_as_json(report, request) {
             return;
         }
         eprintln!("error: {}", report.detail);
         eprintln!("       {}", report.advice);
         let request = if request.is_empty() { String::new() } else { format!(", request {request}") };
         eprintln!("       ({}{request})", report.code);
+    }
+
+    /// Prints a problem if answers are printed as JSON; says whether.
+    pub(super) fn problem_as_json(self, report: &Report, request: &str) -> bool {
+        if self.format == Format::Json {
+            let problem = json!({
+                "code": report.code, "kind": report.kind, "title": report.title, "detail": report.detail,
+                "advice": report.advice, "request_id": request,
+            });
+            let _ = writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&problem).unwrap_or_default());
+        }
+        self.format == Format::Json
     }
 
     /// A bar for work that takes longer than a second, on a terminal only.
@@ -98,20 +115,51 @@ impl Drop for Progress {
     }
 }
 
-/// Prints a table that fits the terminal.
+/// Prints a table that fits the terminal. What has no space in it is never broken, so that it can be copied.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    let rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(or_dash)).collect();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
-    for row in rows {
-        table.add_row(row);
+    table.add_rows(rows.iter());
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let longest = rows.iter().map(|row| row[index].chars().count()).max().unwrap_or(0);
+        let prose = rows.iter().any(|row| row[index].contains(' '));
+        column.set_padding((0, 2)).set_constraint(match u16::try_from(longest) {
+            Ok(longest) if prose => ColumnConstraint::LowerBoundary(Width::Fixed(longest.min(PROSE_LEAST) + 2)),
+            _ => ColumnConstraint::ContentWidth,
+        });
     }
     println!("{}", table.trim_fmt());
 }
 
-/// Prints names and values, one a line.
-pub(super) fn lines<const N: usize>(lines: [(&str, String); N]) {
+/// Prints names and values, one a line; further lines of a value stand under its first.
+pub(super) fn lines<'a>(lines: impl IntoIterator<Item = (&'a str, String)>) {
+    let lines: Vec<_> = lines.into_iter().collect();
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in lines {
+        let value = or_dash(value).replace('\n', &format!("\n{:width$}  ", ""));
         println!("{name:width$}  {value}");
     }
 }
+
+/// `2026-01-02`.
+pub(super) fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+/// `2026-01-02T03:04Z`: seconds say nothing here, and a value without a space is not broken.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.to_string().chars().take(16).collect::<String>() + "Z"
+}
+
+/// `2026-01-02T03:04:05Z`.
+pub(super) fn second(at: Timestamp) -> String {
+    at.to_string().chars().take(19).collect::<String>() + "Z"
+}
+
+fn or_dash(value: String) -> String {
+    if value.is_empty() { "-".to_owned() } else { value }
+}
+
+/// Characters below which a column of prose is not squeezed.
+const PROSE_LEAST: u16 = 16;

@@ -2,7 +2,7 @@
 
 use super::{
     exit::CliError,
-    output::{Output, lines},
+    output::{Output, lines, second},
 };
 use crate::backup::api::{BackupView, CoverageSummary};
 use crate::base::{custody::Posture, fault::Report};
@@ -45,11 +45,11 @@ pub(super) async fn run(client: &Client, directory: &Path, output: Output) -> Re
 
 fn show(status: &Status) {
     let summary = &status.coverage;
-    lines([
+    let mut said = vec![
         ("instance", status.instance.id.to_string()),
         ("directory", status.directory.display().to_string()),
         ("posture", status.instance.posture.to_string()),
-        ("root fingerprint", status.instance.root_sha256.clone()),
+        ("root SHA-256", status.instance.root_sha256.clone()),
         ("last backup", last_backup(status)),
         (
             "coverage",
@@ -58,24 +58,24 @@ fn show(status: &Status) {
                 summary.green, summary.amber, summary.red, summary.token_only
             ),
         ),
-    ]);
-    if let Some(token) = &status.token {
-        show_token(token);
-    }
-    if let Some(problem) = &status.token_problem {
-        println!("token away        {}\n                  {}", problem.detail, problem.advice);
-    }
+    ];
+    said.extend(status.token.iter().flat_map(token));
+    said.extend(status.token_problem.iter().map(|away| ("TOKEN AWAY", format!("{}\n{}", away.detail, away.advice))));
     if status.instance.posture == Posture::Rig {
-        println!("note              this is a rig, for trying out: PINs lie in its directory");
+        said.push(("note", "this is a rig, for trying out: PINs lie in its directory".to_owned()));
     }
     if status.provisional_kek {
-        println!("note              the KEKs are provisional: keep share-provisional.txt in a safe place");
+        said.push(("note", "provisional KEKs: keep share-provisional.txt in a safe place".to_owned()));
     }
+    lines(said);
 }
 
-fn show_token(token: &TokenView) {
-    println!("token             {} ({}, {})", token.uri, token.model, token.module);
-    println!("keys in token     {}", token.keys.present);
+fn token(token: &TokenView) -> Vec<(&'static str, String)> {
+    let mut said = vec![
+        ("token", token.uri.clone()),
+        ("module", token.module.clone()),
+        ("keys", format!("{} in the token", token.keys.present)),
+    ];
     let lists = [
         ("MISSING", &token.keys.missing, "in the inventory, not in the token: restore them"),
         ("REPLACED", &token.keys.replaced, "another public key than recorded: not used"),
@@ -83,14 +83,15 @@ fn show_token(token: &TokenView) {
     ];
     for (name, labels, meaning) in lists {
         if !labels.is_empty() {
-            println!("{name:17} {} ({meaning})", labels.join(", "));
+            said.push((name, format!("{} ({meaning})", labels.join(", "))));
         }
     }
+    said
 }
 
 fn last_backup(status: &Status) -> String {
     status.last_backup.as_ref().map_or_else(
         || "none: run `keyward backup run`".to_owned(),
-        |backup| format!("number {} of {}, {}", backup.sequence, backup.created_at, backup.state),
+        |backup| format!("number {} of {}, {}", backup.sequence, second(backup.created_at), backup.state),
     )
 }

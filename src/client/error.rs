@@ -1,6 +1,6 @@
 //! Why a call did not succeed.
 
-use crate::base::fault::{Kind, Report};
+use crate::base::fault::Report;
 use serde::Deserialize;
 
 /// Why a call did not succeed.
@@ -11,7 +11,7 @@ pub enum ClientError {
     Refused {
         /// The problem.
         problem: Report,
-        /// The request, as in the logs; empty for the problem of a command.
+        /// The request, as in the logs.
         request_id: String,
     },
     /// The answer is not what was expected.
@@ -20,6 +20,10 @@ pub enum ClientError {
         /// What the parser met.
         cause: String,
     },
+}
+
+crate::catalogue! {
+    ANSWER_UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
 }
 
 #[derive(Deserialize)]
@@ -47,13 +51,7 @@ impl ClientError {
     pub fn report(&self) -> Report {
         match self {
             Self::Refused { problem, .. } => problem.clone(),
-            Self::Unreadable { cause } => Report {
-                code: "answer-unreadable".to_owned(),
-                kind: Kind::Internal,
-                title: "the answer cannot be read".to_owned(),
-                detail: format!("the answer cannot be read: {cause}"),
-                advice: "client and server must be the same version of keyward".to_owned(),
-            },
+            Self::Unreadable { .. } => ANSWER_UNREADABLE.report(self.to_string()),
         }
     }
 }

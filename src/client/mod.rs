@@ -51,7 +51,7 @@ impl Client {
         }
         match (command.result, command.problem) {
             (Some(result), _) => serde_json::from_value(result).map_err(ClientError::unreadable),
-            (None, Some(problem)) => Err(ClientError::Refused { problem, request_id: String::new() }),
+            (None, Some(problem)) => Err(ClientError::Refused { problem, request_id: command.request_id.to_string() }),
             (None, None) => Err(ClientError::Unreadable { cause: "a command without result or problem".to_owned() }),
         }
     }

@@ -1,6 +1,11 @@
 //! Commands as the API has them.
 
-use crate::base::{algorithm::named, fault::Report, ids::CommandId, time::Timestamp};
+use crate::base::{
+    algorithm::named,
+    fault::Report,
+    ids::{CommandId, RequestId},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -40,6 +45,8 @@ pub struct CommandView {
     pub result: Option<serde_json::Value>,
     /// Why it failed.
     pub problem: Option<Report>,
+    /// The request that asked for it, as in the logs.
+    pub request_id: RequestId,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.
@@ -59,7 +66,7 @@ pub struct CommandQuery {
 }
 
 impl CommandView {
-    pub(super) fn new(id: CommandId, kind: &str, created_at: Timestamp) -> Self {
+    pub(super) fn new(id: CommandId, kind: &str, request_id: RequestId, created_at: Timestamp) -> Self {
         Self {
             id,
             kind: kind.to_owned(),
@@ -67,6 +74,7 @@ impl CommandView {
             progress: ProgressView::default(),
             result: None,
             problem: None,
+            request_id,
             created_at,
             finished_at: None,
         }

@@ -7,14 +7,17 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 
 pub(super) async fn insert(db: &Database, view: &CommandView, principal: &str) -> Result<(), DbError> {
     let mut transaction = db.begin().await?;
-    sqlx::query("INSERT INTO commands (id, kind, state, principal, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(view.id.to_string())
-        .bind(&view.kind)
-        .bind(view.state.as_str())
-        .bind(principal)
-        .bind(view.created_at.as_millis())
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO commands (id, kind, state, principal, request_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(view.id.to_string())
+    .bind(&view.kind)
+    .bind(view.state.as_str())
+    .bind(principal)
+    .bind(view.request_id.to_string())
+    .bind(view.created_at.as_millis())
+    .execute(&mut *transaction)
+    .await?;
     commit(transaction).await
 }
 
@@ -57,6 +60,7 @@ pub(super) async fn find(db: &Database, id: CommandId) -> Result<Option<CommandV
 
 fn view(id: CommandId, row: &SqliteRow) -> Result<CommandView, DbError> {
     let state: String = row.try_get("state")?;
+    let request_id: String = row.try_get("request_id")?;
     let finished_at: Option<i64> = row.try_get("finished_at")?;
     Ok(CommandView {
         id,
@@ -65,6 +69,7 @@ fn view(id: CommandId, row: &SqliteRow) -> Result<CommandView, DbError> {
         progress: ProgressView::default(),
         result: json(row, "result")?,
         problem: json(row, "problem")?,
+        request_id: request_id.parse().map_err(|error| corrupt(&error))?,
         created_at: Timestamp::from_millis(row.try_get("created_at")?),
         finished_at: finished_at.map(Timestamp::from_millis),
     })

@@ -86,7 +86,7 @@ impl Commands {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let id = CommandId::new();
-        let view = CommandView::new(id, kind, self.clock.now());
+        let view = CommandView::new(id, kind, caller.request, self.clock.now());
         db::insert(&self.db, &view, &caller.principal.id).await?;
         let (sender, receiver) = watch::channel(Live::default());
         self.live().insert(id, receiver);

@@ -4,7 +4,8 @@ use super::{Services, body::JsonBody, problem::Failure};
 use crate::base::principal::Caller;
 use crate::ceremony::{
     api::{ImportAnswer, RecoverRequest, RecoveryView},
-    recover::{self, Provisional},
+    provisional::supersede,
+    recover,
 };
 use crate::keys::{
     api::{KekView, Page},
@@ -30,7 +31,8 @@ pub(super) async fn import(
     Path(recovery): Path<String>,
 ) -> Result<Json<ImportAnswer>, Failure> {
     let file = services.backups.recoveries.take(&recovery)?;
-    let records = recover::import(&services.keys, &caller, &file.secret, Provisional::No).await?;
+    let records = recover::import(&services.keys, &caller, &file.secret).await?;
+    supersede(&services.backups.directory, &file.secret);
     Ok(Json(ImportAnswer { keks: records.into_iter().map(keks::KekRecord::view).collect() }))
 }
 

@@ -1,8 +1,7 @@
 //! `key csr`: a PKCS#10 request (RFC 2986) signed by the key in the token.
 
-use super::{KeyError, Keys, api::CsrRequest, list, sign::check_use, signer::TokenSigner};
+use super::{KeyError, Keys, api::CsrRequest, list, recorded, sign::check_use, signer::TokenSigner};
 use crate::access::require;
-use crate::audit::Verdict;
 use crate::base::{
     ids::KeySelector,
     principal::{Caller, Role},
@@ -30,8 +29,7 @@ pub async fn build(
     let subject: Subject = request.subject.parse()?;
     let names = request.san.iter().map(|name| name.parse()).collect::<Result<Vec<SubjectAltName>, _>>()?;
     let signer = TokenSigner::new(&keys.token, &key, algorithm)?;
-    let pem = request::build(key.purpose, &subject, &names, &signer).await?;
+    let work = request::build(key.purpose, &subject, &names, &signer);
     let detail = json!({ "subject": request.subject, "san": request.san, "algorithm": algorithm });
-    keys.audit.event(caller, "key.csr", &key.object(), Verdict::ok(detail)).await?;
-    Ok(pem)
+    recorded(keys, caller, ("key.csr", &key.object(), detail), work).await
 }

@@ -71,6 +71,18 @@ pub(super) async fn all(db: &Database) -> Result<Vec<KeyRecord>, DbError> {
     rows.iter().map(record).collect()
 }
 
+pub(super) async fn refresh(transaction: &mut Transaction, key: &KeyRecord) -> Result<(), DbError> {
+    sqlx::query("UPDATE keys SET presence = $2, enforcement = $3, token = $4, origin = $5 WHERE id = $1")
+        .bind(key.id.to_string())
+        .bind(key.presence.as_str())
+        .bind(key.enforcement.as_str())
+        .bind(&key.token)
+        .bind(key.origin.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn set_presence(transaction: &mut Transaction, id: KeyId, presence: &str) -> Result<(), DbError> {
     sqlx::query("UPDATE keys SET presence = $2 WHERE id = $1")
         .bind(id.to_string())

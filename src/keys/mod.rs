@@ -26,11 +26,13 @@ pub mod signer;
 pub use error::KeyError;
 pub use record::KeyRecord;
 
-use crate::audit::Audit;
-use crate::base::{custody::Posture, time::Clock};
+use crate::audit::{Audit, ObjectRef, Verdict};
+use crate::base::{custody::Posture, principal::Caller, time::Clock};
 use crate::db::Database;
+use crate::pki::PkiError;
 use crate::token::Token;
-use std::sync::Arc;
+use serde_json::{Value, json};
+use std::{future::Future, sync::Arc};
 
 /// What the use cases of keys work on: one inventory, one token, one audit log.
 #[derive(Clone)]
@@ -45,4 +47,24 @@ pub struct Keys {
     pub clock: Arc<dyn Clock>,
     /// Decides defaults.
     pub posture: Posture,
+}
+
+/// Has a key sign a structure between intent and result; for what changes nothing in the inventory.
+///
+/// # Errors
+/// Those of the work, and of the log: without a durable intent nothing is signed.
+pub async fn recorded<T>(
+    keys: &Keys,
+    caller: &Caller,
+    (event, object, detail): (&'static str, &ObjectRef, Value),
+    work: impl Future<Output = Result<T, PkiError>>,
+) -> Result<T, KeyError> {
+    let intent = keys.audit.intent(caller, event, object, detail).await?;
+    let outcome = work.await;
+    let verdict = match &outcome {
+        Ok(_) => Verdict::ok(json!({})),
+        Err(error) => Verdict::of_fault(error, json!({})),
+    };
+    keys.audit.conclude(&intent, verdict).await?;
+    Ok(outcome?)
 }

@@ -30,13 +30,20 @@ pub async fn tombstones(keys: &Keys) -> Result<Vec<Tombstone>, KeyError> {
     Ok(db::tombstones(&keys.db).await?)
 }
 
+/// What the token was seen to hold now, of a key that the inventory knows.
+///
+/// # Errors
+/// The inventory cannot be written.
+pub async fn refresh(transaction: &mut Transaction, key: &KeyRecord) -> Result<(), KeyError> {
+    Ok(db::refresh(transaction, key).await?)
+}
+
 /// Forgets a key of keyward's own that another takes the place of; its objects are the caller's to destroy.
 ///
 /// # Errors
 /// The inventory cannot be written.
-pub async fn replace(transaction: &mut Transaction, old: KeyId, new: &KeyRecord) -> Result<(), KeyError> {
-    db::forget(transaction, old).await?;
-    Ok(db::insert(transaction, new).await?)
+pub async fn forget(transaction: &mut Transaction, id: KeyId) -> Result<(), KeyError> {
+    Ok(db::forget(transaction, id).await?)
 }
 
 /// The key of this id, if there is one.

@@ -142,6 +142,25 @@ impl Certificate {
         self.is_issued_by(self)
     }
 
+    /// Whether it says that it may issue certificates (RFC 5280, section 4.2.1.9).
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        let constraints = self.parsed.tbs_certificate().get_extension::<pkix::BasicConstraints>();
+        constraints.ok().flatten().is_some_and(|(_, constraints)| constraints.ca)
+    }
+
+    /// Whether it is for signing records of keyward's own and for nothing else: digitalSignature alone, and no
+    /// extended purpose, which every certificate of a server, person or program has.
+    #[must_use]
+    pub fn is_for_audit(&self) -> bool {
+        let certificate = self.parsed.tbs_certificate();
+        let usage = certificate.get_extension::<pkix::KeyUsage>().ok().flatten();
+        let signature_alone = pkix::KeyUsage(pkix::KeyUsages::DigitalSignature.into());
+        let signs_alone = usage.is_some_and(|(_, usage)| usage == signature_alone);
+        let purposes = certificate.get_extension::<pkix::ExtendedKeyUsage>();
+        signs_alone && !self.is_ca() && matches!(purposes, Ok(None))
+    }
+
     /// The subject as certificates issued by it name it.
     pub(super) fn name(&self) -> &Name {
         self.parsed.tbs_certificate().subject()

@@ -6,7 +6,7 @@
 use super::{PkiError, public_key::PublicKey};
 use crate::base::{algorithm::KeyAlgorithm, secret::Secret};
 use der::{Decode, Tag, Tagged, asn1::AnyRef, pem::LineEnding};
-use pkcs8::{EncodePublicKey, PrivateKeyInfoRef, pkcs5::pbes2};
+use pkcs8::{EncodePrivateKey as _, EncodePublicKey, PrivateKeyInfoRef, pkcs5::pbes2};
 use zeroize::Zeroizing;
 
 /// Cuts what a token unwrapped down to the one DER SEQUENCE that it starts with.
@@ -50,6 +50,27 @@ pub fn public_key_of(pkcs8: &[u8], algorithm: KeyAlgorithm) -> Result<PublicKey,
         }
     };
     PublicKey::from_der(document.map_err(malformed)?.as_bytes())
+}
+
+/// The key as other programs want it: an elliptic one with its public key inside.
+///
+/// RFC 5915 says that it should be there, tokens leave it out, and GnuTLS 3.7 reads no key without it.
+///
+/// # Errors
+/// [`PkiError::PrivateKeyMalformed`] if it is no such key, or one of another algorithm.
+pub fn with_public_key(pkcs8: &[u8], algorithm: KeyAlgorithm) -> Result<Zeroizing<Vec<u8>>, PkiError> {
+    let info = PrivateKeyInfoRef::try_from(pkcs8).map_err(malformed)?;
+    let document = match algorithm {
+        KeyAlgorithm::P256 => p256::SecretKey::try_from(info).map_err(malformed)?.to_pkcs8_der(),
+        KeyAlgorithm::P384 => p384::SecretKey::try_from(info).map_err(malformed)?.to_pkcs8_der(),
+        KeyAlgorithm::P521 => p521::SecretKey::try_from(info).map_err(malformed)?.to_pkcs8_der(),
+        KeyAlgorithm::Secp256k1 => k256::SecretKey::try_from(info).map_err(malformed)?.to_pkcs8_der(),
+        // RSA keys always have it (RFC 8017 appendix A.1.2); for Ed25519 it would need PKCS#8 version 2.
+        KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
+            return Ok(Zeroizing::new(pkcs8.to_vec()));
+        }
+    };
+    Ok(document.map_err(malformed)?.to_bytes())
 }
 
 /// Writes a PKCS#8 key as `ENCRYPTED PRIVATE KEY`: PBES2, AES-256-CBC, PBKDF2-HMAC-SHA-256.
@@ -221,6 +242,27 @@ mod tests {
         let keys = [full, short].map(|key| public_key_of(&key, KeyAlgorithm::P521).unwrap().der().to_vec());
 
         assert_eq!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn an_elliptic_key_gets_the_public_key_that_its_token_left_out() {
+        let bare = p521_without_public_key(&[&[0][..], &[0x17; 65]].concat());
+        let dir = tempfile::tempdir().unwrap();
+
+        let whole = with_public_key(&bare, KeyAlgorithm::P521).unwrap();
+
+        fs::write(dir.path().join("key.der"), &*whole).unwrap();
+        let written = openssl(dir.path(), &["asn1parse", "-inform", "DER", "-in", "key.der", "-strparse", "24"]);
+        assert!(String::from_utf8(written).unwrap().contains("cont [ 1 ]"));
+        let keys = [&whole[..], &bare].map(|key| public_key_of(key, KeyAlgorithm::P521).unwrap());
+        assert_eq!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn an_rsa_key_stays_as_it_is_byte_by_byte() {
+        let (private, _) = openssl_key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+
+        assert_eq!(*with_public_key(&private, KeyAlgorithm::Rsa2048).unwrap(), private);
     }
 
     #[test]

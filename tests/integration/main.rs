@@ -2,7 +2,7 @@
 //!
 //! One binary, a folder for each noun. Each test makes a rig of its own in a temporary directory.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod audit;
 mod backup;

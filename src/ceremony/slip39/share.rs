@@ -51,6 +51,10 @@ impl Share {
         let mut bits = BitReader::new(indices);
         let (identifier, extendable) = (bits.take(15), bits.take(1) == 1);
         let (iteration_exponent, group_index) = (bits.take_u8(4), bits.take_u8(4));
+        // Each step doubles the work of putting the secret together; 15 would take minutes.
+        if iteration_exponent > MOST_EXPONENT {
+            return Err(format!("its iteration exponent is {iteration_exponent}, at most {MOST_EXPONENT} is taken"));
+        }
         let (group_threshold, group_count) = (bits.take_u8(4) + 1, bits.take_u8(4) + 1);
         let (member_index, member_threshold) = (bits.take_u8(4), bits.take_u8(4) + 1);
         if group_threshold > group_count || group_index >= group_count {
@@ -186,6 +190,8 @@ fn presentable(word: &str) -> Option<String> {
     looks_like_a_word.then(|| word.to_owned())
 }
 
+/// About two seconds of one core.
+const MOST_EXPONENT: u8 = 6;
 /// Two for identifier, flag and exponent, two for group and member, three of checksum.
 const METADATA_WORDS: usize = 4 + checksum::CHECKSUM_WORDS;
 

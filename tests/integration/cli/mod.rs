@@ -1,1 +1,7 @@
-//! Tests of `cli`.
+//! Tests of `cli`: what every command has in common.
+
+mod errors_page;
+mod exits;
+mod help;
+mod init;
+mod output;

@@ -49,7 +49,7 @@ impl Backend {
         Err(TokenError::NotCapable { token: self.token.name(), operation, cause }.into())
     }
 
-    /// The key as PKCS#8, checked against its public key.
+    /// The key as PKCS#8, checked against its public key, and with it inside.
     fn extract(&self, session: &Session, entry: &Entry, mechanism: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let id = entry.key.id;
         let mut value = Zeroizing::new([0; 32]);
@@ -87,7 +87,10 @@ fn opened(kek: &[u8; 32], wrapped: &[u8], entry: &Entry) -> Result<Zeroizing<Vec
     let public = entry.public_key.as_ref().ok_or("it has no public key object")?;
     let key = key_wrap::open(kek, wrapped).and_then(private_key::cut_to_der).map_err(|error| error.to_string())?;
     let found = private_key::public_key_of(&key, public.algorithm()).map_err(|error| error.to_string())?;
-    if found == *public { Ok(key) } else { Err("another private key came out of the token".to_owned()) }
+    if found != *public {
+        return Err("another private key came out of the token".to_owned());
+    }
+    private_key::with_public_key(&key, public.algorithm()).map_err(|error| error.to_string())
 }
 
 fn build(key: &[u8], job: &ExportJob) -> Result<Vec<u8>, PkiError> {
