@@ -132,7 +132,7 @@ async fn wrap_all(backups: &Backups, records: &[KeyRecord], progress: &Progress)
 
 async fn wrap(keys: &Keys, key: &KeyRecord, purpose: KekPurpose) -> Result<(KekRef, Vec<u8>), KeyError> {
     let kek = keks::current(keys, purpose).await?;
-    let bytes = keys.token.wrap(key.id, kek.id, purpose).await?;
+    let bytes = keys.token.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
 }
 
@@ -161,7 +161,10 @@ impl Harvest {
             }
             Err(
                 error @ KeyError::Token(
-                    TokenError::ObjectMissing { .. } | TokenError::Refused { .. } | TokenError::NotCapable { .. },
+                    TokenError::AnotherKey { .. }
+                    | TokenError::NotCapable { .. }
+                    | TokenError::ObjectMissing { .. }
+                    | TokenError::Refused { .. },
                 ),
             ) => self.leave_out(key, error.entry().code),
             Err(error) => return Err(error.into()),

@@ -13,11 +13,11 @@ fn a_drill_proves_each_key_signs_its_report_and_leaves_nothing_in_the_token() {
     }
     rig.json(&["key", "generate", "d", "--algorithm", "rsa-2048", "--purpose", "secrets"]);
     let archive = archive(&rig);
-    let before = rig.objects();
+    let before = rig.all_objects();
 
     let answer = rig.json(&["backup", "drill", text(&archive)]);
 
-    assert_eq!(rig.objects(), before);
+    assert_eq!(rig.all_objects(), before);
     assert_eq!(
         names(&answer),
         ["archive", "finished_at", "id", "keys", "keys_proved", "keys_total", "mode", "report", "started_at", "state"]
@@ -48,12 +48,12 @@ fn a_drill_proves_each_key_signs_its_report_and_leaves_nothing_in_the_token() {
 fn a_drill_of_another_instances_archive_is_refused_and_proves_nothing() {
     let (rig, other) = (Rig::new(), Rig::new());
     let archive = archive(&other);
-    let before = rig.objects();
+    let before = rig.all_objects();
 
     rig.refused(&["backup", "drill", text(&archive)], 6, "another-instance");
     rig.refused(&["backup", "drill", "latest"], 5, "no-archive");
 
-    assert_eq!(rig.objects(), before);
+    assert_eq!(rig.all_objects(), before);
 }
 
 #[test]

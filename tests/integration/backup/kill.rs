@@ -198,7 +198,7 @@ impl Moments {
     #[track_caller]
     fn assert_no_strays(&self, rig: &Rig, keys: &Value) {
         let known: Vec<String> = column(&keys["items"], "id").iter().map(|id| id.replace('-', "")).collect();
-        let mut strays = rig.objects();
+        let mut strays = rig.all_objects();
         strays.retain(|object| {
             let is_key = object["CLASS"] == PUBLIC_KEY || object["CLASS"] == PRIVATE_KEY;
             // SoftHSM leaves a file without any attribute if it is killed before it writes them.

@@ -75,7 +75,7 @@ fn a_destroyed_key_does_not_come_back() {
 /// The objects of a key, by class, without what a token says of their origin.
 fn of_key(rig: &Rig, key: &Value) -> Vec<Value> {
     let id = key["id"].as_str().unwrap().replace('-', "");
-    let mut objects: Vec<Value> = rig.objects().into_iter().filter(|object| object["ID"] == id).collect();
+    let mut objects: Vec<Value> = rig.all_objects().into_iter().filter(|object| object["ID"] == id).collect();
     for object in &mut objects {
         for origin in ["LOCAL", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE"] {
             object.as_object_mut().unwrap().remove(origin);

@@ -73,10 +73,10 @@ fn after_the_recovery_of_the_keks_the_root_fingerprint_suffices() {
     let (archive, root) = (archive(&lost), share_line(&lost, "# root-sha256:"));
     let rig = Rig::new();
     let restore = ["backup", "restore", text(&archive)];
-    let before = rig.objects();
+    let before = rig.all_objects();
 
     rig.refused(&[&restore[..], &["--root-fingerprint", &root]].concat(), 6, "kek-differs");
-    assert_eq!(rig.objects(), before);
+    assert_eq!(rig.all_objects(), before);
     rig.json(&["ceremony", "recover", "--share-file", &share(&lost)]);
     rig.refused(&restore, 3, "root-unconfirmed");
     rig.refused(&[&restore[..], &["--root-fingerprint", &"0".repeat(64)]].concat(), 6, "root-differs");
@@ -95,13 +95,13 @@ fn the_share_of_another_instance_opens_nothing_and_changes_nothing() {
     lost.key("web", "p256", "backup-only");
     let (archive, root) = (archive(&lost), share_line(&lost, "# root-sha256:"));
     let words = rig.write("words.txt", format!("words: {}\n", share_line(&other, "words:")));
-    let before = rig.objects();
+    let before = rig.all_objects();
 
     rig.refused(&["backup", "restore", text(&archive), "--share-file", &share(&other)], 6, "root-differs");
     let with_words = ["backup", "restore", text(&archive), "--share-file", &words, "--root-fingerprint", &root];
     rig.refused(&with_words, 6, "kek-differs");
 
-    assert_eq!(rig.objects(), before);
+    assert_eq!(rig.all_objects(), before);
     assert_eq!(
         column(&rig.json(&["key", "list"])["items"], "label"),
         column(&other.json(&["key", "list"])["items"], "label")
@@ -113,11 +113,11 @@ fn an_instance_with_keys_of_its_own_does_not_take_another_over() {
     let (lost, rig) = (Rig::new(), Rig::new());
     let archive = archive(&lost);
     rig.key("mine", "p256", "backup-only");
-    let before = rig.objects();
+    let before = rig.all_objects();
 
     rig.refused(&["backup", "restore", text(&archive), "--share-file", &share(&lost)], 6, "another-instance");
 
-    assert_eq!(rig.objects(), before);
+    assert_eq!(rig.all_objects(), before);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn furnish(rig: &Rig) -> [&'static str; 8] {
 
 /// DESIGN section 3, read by another program.
 fn assert_attributes(rig: &Rig, keys: &[Value]) {
-    let objects = rig.objects();
+    let objects = rig.all_objects();
     for key in keys {
         let id = key["id"].as_str().unwrap().replace('-', "");
         let object = objects.iter().find(|object| object["ID"] == id && object["CLASS"] == PRIVATE_KEY).unwrap();

@@ -37,7 +37,7 @@ fn no_kek_and_no_secret_is_in_clear_anywhere_but_in_the_share_file() {
 fn the_keks_have_exactly_the_attributes_of_the_contract() {
     let rig = Rig::new();
 
-    let mut keks: Vec<Value> = rig.objects().into_iter().filter(|object| object["CLASS"] == SECRET_KEY).collect();
+    let mut keks: Vec<Value> = rig.all_objects().into_iter().filter(|object| object["CLASS"] == SECRET_KEY).collect();
     let by_label = |object: &Value| object["LABEL"].as_str().unwrap().to_owned();
     keks.sort_by_key(by_label);
 

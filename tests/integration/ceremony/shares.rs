@@ -28,7 +28,7 @@ fn the_share_file_brings_the_same_keks_back() {
         };
         assert_eq!(kcvs(&answer["keks"]), kcvs(&before["items"]));
     }
-    assert_eq!(rig.objects().iter().filter(|object| object["CLASS"] == 4).count(), 3);
+    assert_eq!(rig.all_objects().iter().filter(|object| object["CLASS"] == 4).count(), 3);
     assert_eq!(rig.json(&["backup", "run"])["state"], "green");
 }
 
@@ -37,7 +37,7 @@ fn a_damaged_share_is_refused_and_the_place_is_named() {
     let rig = Rig::new();
     let words = share_line(&rig, "words:");
     let mut list: Vec<&str> = words.split(' ').collect();
-    let before = rig.objects().len();
+    let before = rig.all_objects().len();
 
     let twentieth = if list[19] == "academic" { "acid" } else { "academic" };
     let right = std::mem::replace(&mut list[19], twentieth);
@@ -62,7 +62,7 @@ fn a_damaged_share_is_refused_and_the_place_is_named() {
     rig.refused(&["ceremony", "recover", "--share-file", &empty], 3, "shares-too-few");
     rig.refused(&["ceremony", "recover", "--share-file", &rig.file("nowhere")], 5, "file-missing");
 
-    assert_eq!(rig.objects().len(), before);
+    assert_eq!(rig.all_objects().len(), before);
 }
 
 #[test]

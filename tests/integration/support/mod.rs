@@ -122,8 +122,8 @@ impl Rig {
         self.tool(python(), &all)
     }
 
-    /// Every object in the token with its attributes, as `support/objects.py` lists them.
-    pub(crate) fn objects(&self) -> Vec<Value> {
+    /// Every object in the token, KEKs too, with its attributes, as `support/objects.py` lists them.
+    pub(crate) fn all_objects(&self) -> Vec<Value> {
         let listed = self.python("support/objects.py", &[&self.pin(), "list"]).succeeded().json();
         listed.as_array().unwrap().clone()
     }
