@@ -128,6 +128,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
     keys.token.close().await;
     keys.db.close().await;
     let answer = answer?;
+    softhsm::mend(directory)?;
     // Written last, and whole: a directory with this file holds a whole instance.
     settings.write(directory)?;
     // A marker that stays beside the settings means nothing.

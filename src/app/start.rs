@@ -61,6 +61,7 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     let directory = directory.canonicalize().map_err(|_| missing())?;
     let lock = lock(&directory)?;
     let settings = Settings::read(&directory)?;
+    super::softhsm::mend(&directory)?;
     let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;

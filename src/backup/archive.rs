@@ -36,14 +36,18 @@ impl Archive {
     /// # Errors
     /// [`BackupError::ArchiveInvalid`] names the first thing that does not hold.
     pub fn open(bytes: &[u8]) -> Result<Self, BackupError> {
-        let members = unpack(bytes)?;
-        let manifest_bytes = member(&members, MANIFEST)?;
-        let root = check_signature(manifest_bytes, member(&members, SIGNATURE)?)?;
-        let manifest = Manifest::from_bytes(manifest_bytes)?;
+        let mut members = unpack(bytes)?;
+        let (manifest_bytes, signature) = (take(&mut members, MANIFEST)?, take(&mut members, SIGNATURE)?);
+        let root = check_signature(&manifest_bytes, &signature)?;
+        let manifest = Manifest::from_bytes(&manifest_bytes)?;
         if root.fingerprint() != manifest.instance.root_sha256 {
             return Err(invalid("the signature leads to another root than manifest.json names".to_owned()));
         }
         check_members(&manifest, &members)?;
+        // Neither headers nor padding are in the manifest: the whole file must be what we would have packed.
+        if pack(&manifest_bytes, &signature, &members, manifest.created_at)? != bytes {
+            return Err(invalid("it has bytes between, around or after its members that are not keyward's".to_owned()));
+        }
         let sha256 = hex(&Sha256::digest(bytes));
         Ok(Self { sha256, size_bytes: bytes.len() as u64, manifest, root, members })
     }
@@ -169,14 +173,22 @@ fn check_members(manifest: &Manifest, members: &Members) -> Result<(), BackupErr
         }
     }
     let listed = |name: &str| manifest.members.iter().any(|member| member.name == name);
-    match members.keys().find(|name| ![MANIFEST, SIGNATURE].contains(&name.as_str()) && !listed(name)) {
+    match members.keys().find(|name| !listed(name)) {
         Some(extra) => Err(invalid(format!("member {extra} is not in manifest.json"))),
         None => Ok(()),
     }
 }
 
+fn take(members: &mut Members, name: &str) -> Result<Vec<u8>, BackupError> {
+    members.remove(name).ok_or_else(|| missing(name))
+}
+
 fn member<'a>(members: &'a Members, name: &str) -> Result<&'a [u8], BackupError> {
-    members.get(name).map(Vec::as_slice).ok_or_else(|| invalid(format!("member {name} is missing")))
+    members.get(name).map(Vec::as_slice).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> BackupError {
+    invalid(format!("member {name} is missing"))
 }
 
 fn invalid(cause: String) -> BackupError {
@@ -206,6 +218,16 @@ mod tests {
         assert_eq!(sequence_in(&name), Some(12));
         assert_eq!(sequence_in("keyward-0190b2a1-20260102T030405Z-000012.tar.partial"), None);
         assert_eq!(sequence_in("notes.txt"), None);
+    }
+
+    #[test]
+    fn the_same_members_are_packed_to_the_same_bytes_by_every_version() {
+        let members = Members::from([("keys/a.kwp".to_owned(), vec![7; 40]), (README.to_owned(), b"text".to_vec())]);
+
+        let packed = pack(b"{}", b"signature", &members, Timestamp::from_millis(1_767_323_045_006)).unwrap();
+
+        // A library that packed otherwise would make older archives unreadable, since `open` compares.
+        assert_eq!(hex(&Sha256::digest(&packed)), "e1b9a16f7602e508541a7d4b702f36fcb73b4fcb1dc681ba78313e147319a480");
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn change_places(
 ) -> Result<Intent, BackupError> {
     let keys = &backups.keys;
     let seen = keys.token.unwrap_key(open.wrapped(place.theirs)?).await?;
-    let record = record_of(open, place.theirs, &seen, keys.token.label())?;
+    let record = record_of(open, place.theirs, &seen, &keys.token).await?;
     let certificates = &open.inventory.key(place.theirs.id)?.certificates;
     add::store_objects(keys, &record, certificates).await?;
     let mut transaction = keys.db.begin().await?;

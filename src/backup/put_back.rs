@@ -19,7 +19,7 @@ use crate::commands::Progress;
 use crate::db::{Transaction, commit};
 use crate::keys::{KeyError, KeyRecord, list, record::enforcement, restored};
 use crate::pki::public_key::PublicKey;
-use crate::token::{TokenError, message::TokenKey};
+use crate::token::{Token, TokenError, message::TokenKey};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -152,7 +152,7 @@ impl<'a> Restoring<'a> {
     /// The row of a key that is back. A certificate object that the token refuses is told, and costs no key.
     async fn with_certificates(&mut self, key: &ManifestKey, seen: &TokenKey) -> Result<KeyRecord, BackupError> {
         let keys = &self.backups.keys;
-        let record = record_of(self.open, key, seen, keys.token.label())?;
+        let record = record_of(self.open, key, seen, &keys.token).await?;
         let certificates = &self.open.inventory.key(key.id)?.certificates;
         if let Err(error) = add::store_objects(keys, &record, certificates).await {
             self.fail(key, error.entry().code, format!("the key is back, a certificate object is not: {error}"))?;
@@ -179,11 +179,11 @@ impl<'a> Restoring<'a> {
 }
 
 /// The row of a key that came back.
-pub(super) fn record_of(
+pub(super) async fn record_of(
     open: &OpenArchive<'_>,
     key: &ManifestKey,
     seen: &TokenKey,
-    token: &str,
+    token: &Token,
 ) -> Result<KeyRecord, BackupError> {
     let known = open.inventory.key(key.id)?;
     Ok(KeyRecord {
@@ -191,13 +191,13 @@ pub(super) fn record_of(
         label: known.label.clone(),
         algorithm: known.algorithm,
         policy: known.policy,
-        enforcement: enforcement(known.policy, seen),
+        enforcement: enforcement(known.policy, seen, &token.capabilities().await?),
         purpose: known.purpose,
         approvals: known.approvals,
         origin: Origin::Unwrapped,
         state: known.state,
         presence: Presence::Present,
-        token: token.to_owned(),
+        token: token.label().to_owned(),
         public_key_pem: key.public_key_pem.clone(),
         comment: known.comment.clone(),
         created_at: known.created_at,

@@ -139,11 +139,11 @@ async fn put_all_back(
     progress: &Progress,
 ) -> Result<RestoreAnswer, BackupError> {
     let open = OpenArchive::open(&backups.keys, &task.archive, place).await?;
+    let wanted = select(&open, task.query)?;
     if relation == Relation::TakesOver {
         take_over(backups, caller, &open).await?;
     }
     let destroyed = take_tombstones_in(backups, caller, &open).await?;
-    let wanted = select(&open, task.query)?;
     let mut work = Restoring::new(backups, caller, &open).await?;
     work.answer.skipped_destroyed = destroyed;
     progress.expect(wanted.len());

@@ -132,7 +132,7 @@ async fn wrap_all(backups: &Backups, records: &[KeyRecord], progress: &Progress)
 
 async fn wrap(keys: &Keys, key: &KeyRecord, purpose: KekPurpose) -> Result<(KekRef, Vec<u8>), KeyError> {
     let kek = keks::current(keys, purpose).await?;
-    let bytes = keys.token.wrap(key.id, kek.id, purpose).await?;
+    let bytes = keys.token.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
 }
 
@@ -161,7 +161,10 @@ impl Harvest {
             }
             Err(
                 error @ KeyError::Token(
-                    TokenError::ObjectMissing { .. } | TokenError::Refused { .. } | TokenError::NotCapable { .. },
+                    TokenError::AnotherKey { .. }
+                    | TokenError::NotCapable { .. }
+                    | TokenError::ObjectMissing { .. }
+                    | TokenError::Refused { .. },
                 ),
             ) => self.leave_out(key, error.entry().code),
             Err(error) => return Err(error.into()),
@@ -245,8 +248,10 @@ The wrapping keys come from a ceremony secret that custodians hold in shares (SL
 OpenSSL alone opens everything; docs/backup-format.md of keyward has the commands. In short:
 
   KEK=$(openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:SECRET \\
-        -kdfopt info:keyward/kek/v1/backup-only -binary HKDF | xxd -p -c 64)
+        -kdfopt info:keyward/kek/v1/backup-only HKDF | tr -d ':\\n')
   openssl enc -d -id-aes256-wrap-pad -K $KEK -iv A65959A6 -in keys/ID.kwp | openssl pkey -inform DER
+
+Instead of backup-only take the policy that manifest.json names for the key.
 
 With keyward: `keyward init` in a new directory, then `keyward backup restore FILE --share-file F`.
 ";

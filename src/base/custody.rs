@@ -1,6 +1,6 @@
 //! What may happen to a key: policy, who enforces it, purpose, origin, state, presence; and the posture.
 
-use super::algorithm::named;
+use super::{algorithm::named, ids::KeyId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -146,14 +146,20 @@ impl Purpose {
 
 /// Permission for one private key to leave its token: only an exportable policy gives it.
 ///
-/// The token pool asks for it by value, so there is no export without this check.
+/// The token pool asks for it by value and compares the key, so there is no export without this check.
 #[derive(Debug)]
-pub struct ReleasePermit(());
+pub struct ReleasePermit(KeyId);
 
 impl ReleasePermit {
     /// Gives the permit for an `exportable` key, and nothing for another.
     #[must_use]
-    pub fn for_policy(policy: KeyPolicy) -> Option<Self> {
-        matches!(policy, KeyPolicy::Exportable).then_some(Self(()))
+    pub fn for_key(key: KeyId, policy: KeyPolicy) -> Option<Self> {
+        matches!(policy, KeyPolicy::Exportable).then_some(Self(key))
+    }
+
+    /// The key that may leave.
+    #[must_use]
+    pub const fn key(&self) -> KeyId {
+        self.0
     }
 }

@@ -20,7 +20,8 @@ use serde_json::json;
 /// Attaches a certificate and its chain.
 ///
 /// # Errors
-/// The certificate is another key's, the chain does not hold together, or the token refuses the object.
+/// The key is keyward's own, the certificate is another key's, the chain does not hold together, or the token
+/// refuses the object.
 pub async fn add(
     keys: &Keys,
     caller: &Caller,

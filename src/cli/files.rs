@@ -1,11 +1,12 @@
 //! Local files: read, written new and private, and secrets from them or from a prompt.
 
 use super::exit::CliError;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat_with};
 use std::{
     fs,
     io::{self, IsTerminal as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
+    path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
 
@@ -24,44 +25,84 @@ pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| CliError::file("reading", path.display(), error))
 }
 
-/// A new file that is being written; removed again if it is not finished.
+/// A new file that is being written. It gets its name when it is whole, so that whatever ends keyward before
+/// leaves nothing under it.
 pub(super) struct NewFile<'a> {
     path: &'a Path,
     file: fs::File,
-    finished: bool,
+    /// The name until then, where the file system has no nameless files.
+    temporary: Option<PathBuf>,
 }
 
 impl<'a> NewFile<'a> {
-    /// Makes the file, mode 0600, before the work that fills it: a name that is taken is found out first.
+    /// Begins the file, mode 0600, before the work that fills it: a name that is taken is found out first.
     pub(super) fn create(path: &'a Path) -> Result<Self, CliError> {
         Self::with_mode(path, 0o600)
     }
 
-    /// Makes a file that others may read: certificates, CSRs, public keys.
+    /// Begins a file that others may read: certificates, CSRs, public keys.
     pub(super) fn create_public(path: &'a Path) -> Result<Self, CliError> {
         Self::with_mode(path, 0o644)
     }
 
     fn with_mode(path: &'a Path, mode: u32) -> Result<Self, CliError> {
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        let file = file.map_err(|error| CliError::file("creating", path.display(), error))?;
-        Ok(Self { path, file, finished: false })
+        let failed = |error| CliError::file("creating", path.display(), error);
+        if path.symlink_metadata().is_ok() {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        match open_nameless(directory_of(path), mode) {
+            Ok(file) => Ok(Self { path, file, temporary: None }),
+            Err(error) if has_no_nameless(&error) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let temporary = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+                let mut options = fs::OpenOptions::new();
+                let file = options.write(true).create_new(true).mode(mode).open(&temporary).map_err(failed)?;
+                Ok(Self { path, file, temporary: Some(temporary) })
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
-    /// Fills the file.
+    /// Fills the file, and gives it its name.
     pub(super) fn finish(mut self, bytes: &[u8]) -> Result<(), CliError> {
         let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
         written.map_err(|error| CliError::file("writing", self.path.display(), error))?;
-        self.finished = true;
+        self.name().map_err(|error| CliError::file("creating", self.path.display(), error))
+    }
+
+    fn name(&mut self) -> io::Result<()> {
+        if let Some(temporary) = &self.temporary {
+            renameat_with(CWD, temporary, CWD, self.path, RenameFlags::NOREPLACE)?;
+            self.temporary = None;
+        } else {
+            let nameless = format!("{DESCRIPTORS}/{}", self.file.as_raw_fd());
+            linkat(CWD, nameless, CWD, self.path, AtFlags::SYMLINK_FOLLOW)?;
+        }
         Ok(())
     }
 }
 
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn open_nameless(directory: &Path, mode: u32) -> io::Result<fs::File> {
+    if !Path::new(DESCRIPTORS).exists() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(openat(CWD, directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?.into())
+}
+
+/// NFS and older file systems; a kernel that does not know the flag sees a directory opened for writing.
+fn has_no_nameless(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory)
+}
+
 impl Drop for NewFile<'_> {
     fn drop(&mut self) {
-        if !self.finished {
+        if let Some(temporary) = &self.temporary {
             // What stays is an empty or cut file that was never announced.
-            let _ = fs::remove_file(self.path);
+            let _ = fs::remove_file(temporary);
         }
     }
 }
@@ -107,4 +148,45 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| CliError::file("reading", "the answer", error))?;
     if answer.trim() == "yes" { Ok(()) } else { Err(refused()) }
+}
+
+/// Where a process finds its open files by number.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let listed = || fs::read_dir(directory.path()).unwrap().count();
+
+        let file = NewFile::create(&path).unwrap_or_else(|_| panic!("not created"));
+        assert_eq!(listed(), 0);
+        assert!(file.finish(b"whole").is_ok());
+
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(NewFile::create(&path).is_err());
+        assert_eq!(listed(), 1);
+    }
+
+    #[test]
+    fn a_name_that_was_taken_meanwhile_keeps_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        for temporary in [None, Some(directory.path().join("temporary"))] {
+            let file = temporary.as_ref().map_or_else(|| open_nameless(directory.path(), 0o600), fs::File::create);
+            let file = NewFile { path: &path, file: file.unwrap(), temporary };
+            fs::write(&path, b"theirs").unwrap();
+
+            assert!(file.finish(b"ours").is_err());
+
+            assert_eq!(fs::read(&path).unwrap(), b"theirs");
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+    }
 }

@@ -62,7 +62,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 async fn release(keys: &Keys, key: &KeyRecord, request: &ExportRequest) -> Result<(Vec<u8>, ExportView), ExportError> {
-    let permit = ReleasePermit::for_policy(key.policy)
+    let permit = ReleasePermit::for_key(key.id, key.policy)
         .ok_or_else(|| ExportError::PolicyForbids { key: key.label.clone(), policy: key.policy })?;
     if key.approvals > 0 {
         return Err(ExportError::ApprovalsMissing { key: key.label.clone(), needed: key.approvals });

@@ -25,6 +25,11 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
     let intent = keys.audit.intent(caller, "key.destroy", &key.object(), json!({ "policy": key.policy })).await?;
     let objects = match keys.token.destroy(key.id).await {
         Ok(objects) => objects,
+        // Told that it failed, nobody expects it to be made up for when the token is back.
+        Err(error) if error.is_before_the_token() => {
+            keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
+            return Err(error.into());
+        }
         Err(error) => match after_failure(keys, &key).await {
             // Gone after all.
             Some(false) => 0,

@@ -106,6 +106,14 @@ pub enum KeyError {
     /// The token did not do it.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The token lets keys out that are born to stay.
+    #[error("token `{token}` wraps keys that are not EXTRACTABLE, so `{policy}` would be an empty promise there")]
+    Unenforceable {
+        /// Label of the token.
+        token: String,
+        /// What was asked for.
+        policy: KeyPolicy,
+    },
     /// The token cannot hold such a key under such a policy.
     #[error(
         "token `{token}` cannot wrap {algorithm} keys ({cause}), so such a key can only be `token-only`, not `{policy}`"
@@ -156,6 +164,7 @@ crate::catalogue! {
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
     PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";
     STATE_EXCLUDES = Denied, "state-excludes", "the key's state excludes this", "`keyward key show KEY` tells the state; only an active key signs";
+    UNENFORCEABLE = Unsupported, "policy-unenforceable", "the token does not enforce the policy", "use another token, or choose `--policy backup-only`, which keyward then enforces and shows so; `keyward doctor` tells what was tried";
     UNKNOWN = NotFound, "key-unknown", "there is no such key", "`keyward key list` shows labels and ids; a label must be written exactly";
     UNMAKEABLE = Unsupported, "algorithm-unsupported", "the token cannot make such keys", "`keyward doctor` lists the algorithms that this token can make";
     UNWRAPPABLE = Unsupported, "policy-unsupported", "the token cannot wrap such keys", "add `--policy token-only` if a key without backup will do, or choose an algorithm that `keyward doctor` shows as wrappable";
@@ -180,6 +189,7 @@ impl Fault for KeyError {
             Self::PurposeExcludes { .. } => PURPOSE_EXCLUDES,
             Self::StateExcludes { .. } => STATE_EXCLUDES,
             Self::Token(error) => error.entry(),
+            Self::Unenforceable { .. } => UNENFORCEABLE,
             Self::Unknown { .. } => UNKNOWN,
             Self::Unmakeable { .. } => UNMAKEABLE,
             Self::Unwrappable { .. } => UNWRAPPABLE,

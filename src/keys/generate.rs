@@ -16,7 +16,7 @@ use crate::base::{
 };
 use crate::db::{Transaction, commit};
 use crate::pki::public_key::PublicKey;
-use crate::token::{TokenError, message::NewKey};
+use crate::token::{api::Capabilities, message::NewKey};
 use serde_json::json;
 
 /// What is to be made, checked.
@@ -118,13 +118,14 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
         purpose: spec.purpose,
         trusted_kek,
     };
+    let capabilities = keys.token.capabilities().await?;
     let made = keys.token.generate(new_key).await?;
     Ok(KeyRecord {
         id,
         label: spec.label.clone(),
         algorithm: spec.algorithm,
         policy: spec.policy,
-        enforcement: enforcement(spec.policy, &made),
+        enforcement: enforcement(spec.policy, &made, &capabilities),
         purpose: spec.purpose,
         approvals: spec.approvals,
         origin: Origin::Generated,
@@ -154,8 +155,8 @@ async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(),
 
 /// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
 async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
-    // Whatever the token answered, a pair or half of one may be there; a full queue alone says that it is not.
-    let may_be_there = !matches!(error, KeyError::Token(TokenError::Busy { .. }));
+    // Whatever else was answered, a pair or half of one may be there.
+    let may_be_there = !matches!(error, KeyError::Token(token) if token.is_before_the_token());
     if may_be_there && keys.token.destroy(id).await.is_err() {
         return Ok(());
     }
@@ -174,7 +175,16 @@ async fn check_capability(keys: &Keys, spec: &KeySpec) -> Result<(), KeyError> {
     if spec.policy.kek().is_some() && !seen.is_some_and(|seen| seen.wrap) {
         return Err(KeyError::Unwrappable { token, algorithm: spec.algorithm, policy: spec.policy, cause });
     }
+    if spec.policy == KeyPolicy::TokenOnly && lets_everything_out(&capabilities) && !spec.purpose.is_internal() {
+        return Err(KeyError::Unenforceable { token, policy: spec.policy });
+    }
     Ok(())
+}
+
+/// Whether the token was not seen to keep a key in that is not EXTRACTABLE. One that wraps nothing at all has no way
+/// out to be tried; its keys are recorded as kept in by keyward. Keys of keyward's own have to be somewhere.
+fn lets_everything_out(token: &Capabilities) -> bool {
+    token.key_wrap.is_some() && !token.honours_extractable
 }
 
 #[cfg(test)]
@@ -201,6 +211,15 @@ mod tests {
 
         assert_eq!((rig.policy, rig.purpose, rig.approvals), (KeyPolicy::BackupOnly, Purpose::Tls, 0));
         assert_eq!(production.approvals, 1);
+    }
+
+    #[test]
+    fn only_a_token_that_wraps_what_is_not_extractable_lets_everything_out() {
+        let wraps = Capabilities { key_wrap: Some(0x210A), ..Capabilities::default() };
+
+        assert!(lets_everything_out(&wraps));
+        assert!(!lets_everything_out(&Capabilities { honours_extractable: true, ..wraps }));
+        assert!(!lets_everything_out(&Capabilities::default()));
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::base::{
     time::Timestamp,
 };
 use crate::pki::{PkiError, public_key::PublicKey};
-use crate::token::message::{NewKey, TokenKey};
+use crate::token::{
+    api::Capabilities,
+    message::{NewKey, TokenKey},
+};
 
 /// One row of the inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,12 +104,45 @@ pub fn object(id: KeyId, label: &KeyLabel) -> ObjectRef {
     ObjectRef::new("key", id, label)
 }
 
-/// Who enforces the policy of a key with the attributes that it was seen to have.
+/// Who enforces the policy of a key with these attributes: the token only if it was seen to act by the attribute and
+/// not just to echo it.
 #[must_use]
-pub fn enforcement(policy: KeyPolicy, seen: &TokenKey) -> Enforcement {
-    match policy {
-        KeyPolicy::TokenOnly if !seen.extractable => Enforcement::Token,
-        KeyPolicy::BackupOnly if seen.wrap_with_trusted => Enforcement::Token,
-        _ => Enforcement::Keyward,
+pub fn enforcement(policy: KeyPolicy, seen: &TokenKey, token: &Capabilities) -> Enforcement {
+    let by_token = match policy {
+        KeyPolicy::BackupOnly => seen.wrap_with_trusted && token.honours_wrap_with_trusted,
+        KeyPolicy::Exportable => false,
+        KeyPolicy::TokenOnly => !seen.extractable && token.honours_extractable,
+    };
+    if by_token { Enforcement::Token } else { Enforcement::Keyward }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_enforces_only_what_it_both_says_and_was_seen_to_do() {
+        let seen = TokenKey {
+            id: KeyId::from_bytes([7; 16]),
+            label: String::new(),
+            algorithm: None,
+            public_key_der: Vec::new(),
+            sensitive: true,
+            extractable: false,
+            wrap_with_trusted: true,
+            local: true,
+            never_extractable: true,
+        };
+        let honest =
+            Capabilities { honours_extractable: true, honours_wrap_with_trusted: true, ..Capabilities::default() };
+        let echo = Capabilities::default();
+        let open = TokenKey { extractable: true, wrap_with_trusted: false, ..seen.clone() };
+
+        for policy in [KeyPolicy::TokenOnly, KeyPolicy::BackupOnly] {
+            assert_eq!(enforcement(policy, &seen, &honest), Enforcement::Token);
+            assert_eq!(enforcement(policy, &seen, &echo), Enforcement::Keyward);
+            assert_eq!(enforcement(policy, &open, &honest), Enforcement::Keyward);
+        }
+        assert_eq!(enforcement(KeyPolicy::Exportable, &seen, &honest), Enforcement::Keyward);
     }
 }

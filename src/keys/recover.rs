@@ -36,23 +36,22 @@ pub async fn settle(keys: &Keys) -> Result<usize, KeyError> {
     if open.is_empty() {
         return Ok(0);
     }
-    let seen: HashMap<KeyId, TokenKey> = keys.token.keys().await?.into_iter().map(|key| (key.id, key)).collect();
     for intent in &open {
-        settle_one(keys, intent, &seen).await?;
+        settle_one(keys, intent).await?;
     }
     Ok(open.len())
 }
 
-async fn settle_one(keys: &Keys, intent: &Intent, seen: &HashMap<KeyId, TokenKey>) -> Result<(), KeyError> {
+async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     match intent.event.as_str() {
         "key.destroy" => finish_destruction(keys, intent).await,
         "key.generate" => {
-            remove_unrecorded(keys, [intent.object.id.as_str()], seen).await?;
+            remove_unrecorded(keys, [intent.object.id.as_str()]).await?;
             close(keys, intent, intent.object.id.parse().ok()).await
         }
         "key.restore" => {
             let ids = intent.detail.get("keys").and_then(Value::as_array).into_iter().flatten();
-            remove_unrecorded(keys, ids.filter_map(Value::as_str), seen).await?;
+            remove_unrecorded(keys, ids.filter_map(Value::as_str)).await?;
             close(keys, intent, None).await
         }
         _ => close(keys, intent, None).await,
@@ -71,14 +70,11 @@ async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError
     }
 }
 
-/// Removes objects that an interrupted operation left in the token without a row.
-async fn remove_unrecorded<'a>(
-    keys: &Keys,
-    ids: impl IntoIterator<Item = &'a str>,
-    seen: &HashMap<KeyId, TokenKey>,
-) -> Result<(), KeyError> {
+/// Removes objects that an interrupted operation left in the token without a row; also half a pair, which is no key
+/// that the token would list.
+async fn remove_unrecorded<'a>(keys: &Keys, ids: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
     for id in ids.into_iter().filter_map(|id| id.parse::<KeyId>().ok()) {
-        if seen.contains_key(&id) && db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
+        if db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
             keys.token.destroy(id).await?;
         }
     }
@@ -113,17 +109,19 @@ pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
     let mut transaction = keys.db.begin().await?;
     for key in db::all(&keys.db).await? {
         let presence = match seen.remove(&key.id) {
-            None => Presence::Missing,
-            Some(object) if is_same(&key, &object) => Presence::Present,
+            None => {
+                comparison.missing.push(key.label.to_string());
+                Presence::Missing
+            }
+            Some(object) if is_same(&key, &object) => {
+                comparison.present += 1;
+                Presence::Present
+            }
             Some(_) => {
                 comparison.replaced.push(key.label.to_string());
                 Presence::Missing
             }
         };
-        match presence {
-            Presence::Present => comparison.present += 1,
-            Presence::Absent | Presence::Missing => comparison.missing.push(key.label.to_string()),
-        }
         if presence != key.presence {
             db::set_presence(&mut transaction, key.id, presence.as_str()).await?;
         }

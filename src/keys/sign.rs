@@ -76,6 +76,7 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
     let malformed =
         |index: usize, cause: String| KeyError::InputMalformed { key: key.label.clone(), position: index + 1, cause };
     let mut inputs = Vec::with_capacity(given.len());
+    let mut whole_messages = 0;
     for (index, text) in given.iter().enumerate() {
         let bytes = Base64::decode_vec(text).map_err(|_| malformed(index, "it is not base64".to_owned()))?;
         inputs.push(match (algorithm.digest(), digests > 0) {
@@ -85,15 +86,17 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
             }
             (None, true) => return Err(malformed(index, "Ed25519 signs messages, not digests".to_owned())),
             (Some(digest), false) => digest_of(digest, &bytes),
-            (Some(_), true) | (None, false) => bytes,
+            (None, false) => {
+                whole_messages += bytes.len();
+                if whole_messages > MOST_BYTES {
+                    let limit =
+                        format!("Ed25519 signs messages, not digests, and {MOST_BYTES} bytes of them a request");
+                    return Err(malformed(index, limit));
+                }
+                bytes
+            }
+            (Some(_), true) => bytes,
         });
-        // Counted by the bytes that go to the token: only Ed25519 has long ones.
-        if inputs.iter().map(Vec::len).sum::<usize>() > MOST_BYTES {
-            return Err(malformed(
-                index,
-                format!("Ed25519 signs at most {MOST_BYTES} bytes a request, all messages together"),
-            ));
-        }
     }
     Ok(inputs)
 }
@@ -108,8 +111,8 @@ fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
 
 /// Digests or messages a request may have.
 const MOST: usize = 64;
-/// Bytes of a request for the token, whose worker takes frames of 1 MiB.
-const MOST_BYTES: usize = 900_000;
+/// Bytes of messages that go to the token as they are: they have to fit into one frame.
+const MOST_BYTES: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -146,21 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn ed25519_takes_900_000_bytes_a_request_and_says_so() {
+    fn ed25519_takes_1_000_000_bytes_a_request_and_says_so() {
         let key = key(KeyAlgorithm::Ed25519);
 
-        assert!(inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[450_000, 450_000])).is_ok());
-        let error = inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[450_000, 450_001])).unwrap_err();
+        assert!(inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[500_000, 500_000])).is_ok());
+        let error = inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[500_000, 500_001])).unwrap_err();
 
         assert!(matches!(error, KeyError::InputMalformed { position: 2, .. }));
-        assert!(error.to_string().contains("at most 900000 bytes"), "{error}");
+        assert!(error.to_string().contains("1000000 bytes of them a request"), "{error}");
     }
 
     #[test]
     fn a_message_that_is_hashed_may_be_longer() {
         let key = key(KeyAlgorithm::P256);
 
-        let inputs = inputs(&key, SignatureAlgorithm::EcdsaSha256, &messages(&[900_001])).unwrap();
+        let inputs = inputs(&key, SignatureAlgorithm::EcdsaSha256, &messages(&[1_000_001])).unwrap();
 
         assert_eq!(inputs[0].len(), 32);
     }

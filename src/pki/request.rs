@@ -156,7 +156,8 @@ pub(super) async fn sign<B: Builder>(
 pub(super) fn verify_signed(der: &[u8], public_key: &PublicKey) -> Result<(), PkiError> {
     let signed = Signed::from_der(der).map_err(malformed)?;
     let content = signed.content.to_der().map_err(malformed)?;
-    public_key.verify(signature_algorithm(&signed.algorithm)?, &content, signed.signature.raw_bytes())
+    let signature = signed.signature.as_bytes().ok_or_else(|| malformed("its signature is not of whole bytes"))?;
+    public_key.verify(signature_algorithm(&signed.algorithm)?, &content, signature)
 }
 
 #[derive(Sequence)]

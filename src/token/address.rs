@@ -1,4 +1,5 @@
-//! How a token is named: module, label and serial; as RFC 7512 URI for people. Never by slot number.
+//! How a token is named: by module and label, which must be the only one of its kind there; as RFC 7512 URI, with the
+//! serial number, for people. Never by slot number.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write as _, path::PathBuf};
@@ -27,6 +28,8 @@ pub struct TokenDescription {
     pub firmware: String,
     /// `CKF_USER_PIN_COUNT_LOW`: a wrong PIN was given since the last right one.
     pub pin_count_low: bool,
+    /// `CKF_SO_PIN_COUNT_LOW`: the same for the SO PIN.
+    pub so_pin_count_low: bool,
 }
 
 impl TokenDescription {
@@ -70,6 +73,7 @@ mod tests {
             serial: "1234".to_owned(),
             firmware: "2.6".to_owned(),
             pin_count_low: false,
+            so_pin_count_low: false,
         };
 
         assert_eq!(

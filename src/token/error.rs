@@ -163,6 +163,16 @@ pub enum TokenError {
         /// CKR code.
         rv: String,
     },
+    /// More than one token has the label.
+    #[error("there is more than one token `{label}` in the slots of {} (serial numbers: {serials}); none was used", module.display())]
+    TokenAmbiguous {
+        /// Label looked for.
+        label: String,
+        /// Path of the module.
+        module: PathBuf,
+        /// Serial numbers of the tokens that have it.
+        serials: String,
+    },
     /// The token is not in any slot of the module.
     #[error("token `{label}` is not in any slot of {} (tokens there: {})", module.display(), if seen.is_empty() { "none" } else { seen.as_str() })]
     TokenAbsent {
@@ -172,6 +182,14 @@ pub enum TokenError {
         module: PathBuf,
         /// Labels that are there.
         seen: String,
+    },
+    /// An object that was there before is weaker than its policy, and was left alone.
+    #[error("key {key} is in the token already, but weaker than its policy ({attribute}); it was left as it is")]
+    WeakerInToken {
+        /// The key.
+        key: KeyId,
+        /// The attribute that does not hold.
+        attribute: String,
     },
     /// An object came out weaker than its policy and was destroyed.
     #[error("key {key} came out weaker than its policy ({attribute}) and was destroyed at once")]
@@ -216,10 +234,30 @@ crate::catalogue! {
     PROTOCOL = Internal, "worker-protocol", "worker and service disagree", "both must be the same build of keyward; restart the service, and report it if it happens again";
     QUARANTINED = Unavailable, "request-quarantined", "a request that twice ended the worker", "do not send it again; run `keyward doctor` and report the module's version";
     REFUSED = Unavailable, "token-refused", "the module refused the operation", "look the CKR code up in the module's own log; `keyward doctor` tries the same operation on a scratch key";
-    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in or start its service; check `token.label` in keyward.toml; the message names the tokens that are there";
+    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in, start its service or bring its folder back; if it is there, compare `token.label` and the module's own configuration in keyward.toml";
+    TOKEN_AMBIGUOUS = TokenAbsent, "token-ambiguous", "several tokens have the label", "take away the token that is not meant, or give it another label by the vendor's tool; the message has the serial numbers";
+    WEAKER_IN_TOKEN = Conflict, "weaker-in-token", "the key in the token is weaker than its policy", "another program has put it there or changed it; destroy that object by the vendor's tool, then restore the key again";
     WEAKER_THAN_POLICY = Unsupported, "weaker-than-policy", "the token did not keep the key's attributes", "this token does not enforce the policy; `keyward doctor` says which attribute it ignores";
     WORKER_LOST = Unavailable, "worker-lost", "the token worker ended during the request", "a new worker starts by itself; check with `keyward key list` whether the change took effect before trying again";
     WORKER_UNSTARTABLE = Internal, "worker-unstartable", "the token worker cannot be started", "check the limits on processes and open files of this user, and that the keyward binary is still in its place";
+}
+
+impl TokenError {
+    /// Whether the request that ended so never came to the token, so that nothing in it can have changed.
+    #[must_use]
+    pub const fn is_before_the_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::ModuleUnusable { .. }
+                | Self::PinFinalTry { .. }
+                | Self::PinLocked { .. }
+                | Self::PinRefused { .. }
+                | Self::PinUnreadable { .. }
+                | Self::TokenAbsent { .. }
+                | Self::WorkerUnstartable { .. }
+        )
+    }
 }
 
 impl Fault for TokenError {
@@ -242,6 +280,8 @@ impl Fault for TokenError {
             Self::Quarantined { .. } => QUARANTINED,
             Self::Refused { .. } => REFUSED,
             Self::TokenAbsent { .. } => TOKEN_ABSENT,
+            Self::TokenAmbiguous { .. } => TOKEN_AMBIGUOUS,
+            Self::WeakerInToken { .. } => WEAKER_IN_TOKEN,
             Self::WeakerThanPolicy { .. } => WEAKER_THAN_POLICY,
             Self::WorkerLost { .. } => WORKER_LOST,
             Self::WorkerUnstartable { .. } => WORKER_UNSTARTABLE,

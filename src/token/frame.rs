@@ -1,6 +1,7 @@
 //! Frames on the socketpair: a big-endian length of four bytes, then that many bytes of postcard.
 //!
-//! Frames can hold PINs and passphrases, so every buffer is zeroed after use.
+//! Frames can hold PINs and passphrases, so a frame has one buffer, of its final size, that is zeroed after use: one
+//! that grew would leave copies behind.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
@@ -9,12 +10,18 @@ use zeroize::Zeroizing;
 
 /// The frame of a message, ready to be written.
 pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Zeroizing<Vec<u8>>> {
-    let body = Zeroizing::new(postcard::to_stdvec(message).map_err(io::Error::other)?);
-    let length = u32::try_from(body.len()).ok().filter(|length| *length <= LONGEST_BYTES).ok_or_else(too_long)?;
-    let mut frame = Zeroizing::new(Vec::with_capacity(4 + body.len()));
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&body);
+    let body_bytes = encoded_bytes(message)?;
+    let length = u32::try_from(body_bytes).ok().filter(|length| *length <= LONGEST_BYTES).ok_or_else(too_long)?;
+    let mut frame = Zeroizing::new(vec![0; HEAD_BYTES + body_bytes]);
+    let (head, body) = frame.split_at_mut(HEAD_BYTES);
+    head.copy_from_slice(&length.to_be_bytes());
+    postcard::to_slice(message, body).map_err(io::Error::other)?;
     Ok(frame)
+}
+
+/// How long a message is in a frame.
+pub(super) fn encoded_bytes<T: Serialize>(message: &T) -> io::Result<usize> {
+    postcard::experimental::serialized_size(message).map_err(io::Error::other)
 }
 
 /// Writes a frame on the parent's side.
@@ -24,7 +31,7 @@ pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> i
 
 /// Reads a message on the parent's side; none at the end of the stream.
 pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
-    let mut length = [0; 4];
+    let mut length = [0; HEAD_BYTES];
     if let Err(error) = from.read_exact(&mut length).await {
         return end_or(error);
     }
@@ -40,7 +47,7 @@ pub(super) fn write_blocking<T: Serialize>(to: &mut impl Write, message: &T) -> 
 
 /// Reads a message on the worker's side; none at the end of the stream.
 pub(super) fn read_blocking<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
-    let mut length = [0; 4];
+    let mut length = [0; HEAD_BYTES];
     if let Err(error) = from.read_exact(&mut length) {
         return end_or(error);
     }
@@ -49,7 +56,7 @@ pub(super) fn read_blocking<T: DeserializeOwned>(from: &mut impl Read) -> io::Re
     decode(&body).map(Some)
 }
 
-fn buffer(length: [u8; 4]) -> io::Result<Zeroizing<Vec<u8>>> {
+fn buffer(length: [u8; HEAD_BYTES]) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = u32::from_be_bytes(length);
     if length > LONGEST_BYTES {
         return Err(too_long());
@@ -70,6 +77,7 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a frame longer than 1 MiB")
 }
 
+const HEAD_BYTES: usize = 4;
 const LONGEST_BYTES: u32 = 1 << 20;
 
 #[cfg(test)]
@@ -89,6 +97,21 @@ mod tests {
     #[test]
     fn a_frame_that_claims_more_than_a_mebibyte_is_refused_before_it_is_read() {
         let error = read_blocking::<u64>(&mut [0xFF; 8].as_slice()).unwrap_err();
+
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_frame_is_written_into_one_buffer_of_its_final_size() {
+        let frame = encode(&("sign", vec![7_u8; 300])).unwrap();
+
+        assert_eq!(frame[..8], [0, 0, 1, 51, 4, b's', b'i', b'g']);
+        assert_eq!((frame.len(), frame.capacity()), (311, 311));
+    }
+
+    #[test]
+    fn a_message_longer_than_a_mebibyte_is_no_frame() {
+        let error = encode(&vec![0_u8; 1 << 20]).unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

@@ -1,7 +1,8 @@
 //! The token: a child process that holds the vendor's module, and the pool in front of it.
 //!
-//! [`Token`] is what the nouns call. Behind it `supervisor` has the queue, the deadlines and the life of
-//! the child; [`message`] is what crosses the process border, framed by `frame`; everything below
+//! [`Token`] is what the nouns call; `setup` has what needs the SO PIN. Behind them `supervisor` has the deadlines,
+//! `queue` the lanes, `life` the child from its start to its end, `backoff` the pauses between two children,
+//! `process` the child itself; [`message`] is what crosses the process border, framed by `frame`; everything below
 //! [`worker`] runs in the child only. The PIN and plain key bytes exist on that side alone.
 //!
 //! Invariants: a request is answered at its deadline whatever the module does; a request that could
@@ -10,13 +11,20 @@
 
 pub mod address;
 pub mod api;
+mod backoff;
 pub mod error;
 mod frame;
+mod life;
 pub mod message;
+mod payload;
 pub mod pin;
 mod pool;
+mod process;
+mod queue;
+mod setup;
 mod supervisor;
 pub mod worker;
 
 pub use error::TokenError;
-pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey, make_token};
+pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
+pub use setup::make_token;

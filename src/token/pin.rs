@@ -4,11 +4,12 @@ use super::error::TokenError;
 use crate::base::secret::Secret;
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 /// A reference to a PIN; the value is read when it is needed and not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,19 +35,34 @@ impl PinSource {
         let Self::File(path) = self;
         let unreadable =
             |cause: String| TokenError::PinUnreadable { token: token.to_owned(), source_name: self.name(), cause };
-        let metadata = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+        // What is checked is the file that is read, also when the path leads elsewhere a moment later.
+        let mut file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| unreadable(error.to_string()))?;
         if metadata.mode() & 0o077 != 0 {
             return Err(unreadable(format!("its mode is {:04o}, other users can read it", metadata.mode() & 0o7777)));
         }
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(unreadable(format!("it belongs to uid {}", metadata.uid())));
         }
-        let secret = Secret::from_line(fs::read(path).map_err(|error| unreadable(error.to_string()))?);
+        let secret = read_line(&mut file).map_err(|error| unreadable(error.to_string()))?;
         if secret.is_empty() {
             return Err(unreadable("it is empty".to_owned()));
         }
         Ok(secret)
     }
+}
+
+/// Reads a whole file of one line, without a buffer that grows and leaves copies behind.
+fn read_line(file: &mut fs::File) -> io::Result<Secret> {
+    let mut bytes = Zeroizing::new(vec![0; LONGEST_PIN_BYTES + 1]);
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read(&mut bytes[length..])? {
+            0 => return Ok(Secret::from_line(bytes[..length].to_vec())),
+            more => length += more,
+        }
+    }
+    Err(io::Error::other("it is too long for a PIN"))
 }
 
 /// Remembers a refused PIN by a slow salted hash, until another one is tried or it is accepted.
@@ -115,6 +131,8 @@ fn slow_hash(pin: &Secret, salt: &[u8]) -> [u8; 32] {
     pbkdf2::pbkdf2_hmac_array::<sha2::Sha256, 32>(pin.expose(), salt, HASH_ITERATIONS)
 }
 
+/// Longer than any token takes.
+const LONGEST_PIN_BYTES: usize = 1_024;
 const SALT_BYTES: usize = 16;
 /// A PIN is short, so guessing it from this file must cost; about 0.1 s.
 const HASH_ITERATIONS: u32 = 200_000;
@@ -139,6 +157,15 @@ mod tests {
         let error = source.read("t").unwrap_err();
 
         assert!(error.to_string().contains("mode is 0640"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_any_pin_is_not_taken_for_one() {
+        let (_directory, source) = pin_file(0o600, &"1".repeat(1_025));
+
+        let error = source.read("t").unwrap_err();
+
+        assert!(error.to_string().contains("too long"), "{error}");
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! The parent's side: the calls that nouns make, each with its deadline and its lane.
 //!
-//! The queue and the worker's life are in [`supervisor`](super::supervisor).
+//! The worker's life is in [`life`](super::life), what needs the SO PIN in [`setup`](super::setup).
 
 use super::{
     address::{TokenAddress, TokenDescription},
     api::Capabilities,
     error::TokenError,
     message::{
-        Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport,
-        KekSource, KekValue, NewKey, NewToken, OpenToken, Operation, PlainSecret, SO_PIN_SOURCE, SignJob, TokenKek,
-        TokenKey, UnwrapJob, WrapJob,
+        Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
+        OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
     },
-    pin::{PinSource, RefusedPin},
-    supervisor::{Lane, Supervisor},
+    pin::PinSource,
+    queue::Lane,
+    supervisor::Supervisor,
 };
 use crate::base::{
     algorithm::SignatureAlgorithm,
@@ -74,7 +74,7 @@ pub struct WrappedKey {
 /// One token, for as many callers as like; cheap to clone. The worker starts with the first call.
 #[derive(Clone, Debug)]
 pub struct Token {
-    settings: Arc<TokenSettings>,
+    pub(super) settings: Arc<TokenSettings>,
     supervisor: Supervisor,
     capabilities: Arc<RwLock<Option<Capabilities>>>,
 }
@@ -213,18 +213,26 @@ impl Token {
     /// Wraps a private key by RFC 5649 under a KEK in the token.
     ///
     /// # Errors
-    /// The token has no such mechanism, the KEK is missing, or the key may not be wrapped by it.
-    pub async fn wrap(&self, key: KeyId, kek: KekId, purpose: KekPurpose) -> Result<Vec<u8>, TokenError> {
+    /// [`TokenError::AnotherKey`] if the object has another public key; otherwise the token has no such mechanism,
+    /// the KEK is missing, or the key may not be wrapped by it.
+    pub async fn wrap(
+        &self,
+        key: KeyId,
+        public_key_sha256: [u8; 32],
+        kek: KekId,
+        purpose: KekPurpose,
+    ) -> Result<Vec<u8>, TokenError> {
         let mechanism = self.key_wrap_mechanism().await?;
-        self.bytes(Operation::Wrap(WrapJob { key, kek, purpose, mechanism }), LONG).await
+        self.bytes(Operation::Wrap(WrapJob { key, public_key_sha256, kek, purpose, mechanism }), LONG).await
     }
 
     /// Puts a wrapped key back as a token object, and has it prove its public key by a signature.
-    /// A key that is there already with the same public key is left alone.
+    /// A key that is there already is left as it is, if it proves itself and is what its policy asks for.
     ///
     /// # Errors
-    /// [`TokenError::BlobUnreadable`], [`TokenError::ProofFailed`], [`TokenError::AnotherKey`],
-    /// [`TokenError::WeakerThanPolicy`]: nothing of the key is in the token then.
+    /// [`TokenError::BlobUnreadable`], [`TokenError::ProofFailed`], [`TokenError::WeakerThanPolicy`]: what was put
+    /// back is out of the token again. [`TokenError::AnotherKey`], [`TokenError::WeakerInToken`]: what was there
+    /// before stays.
     pub async fn unwrap_key(&self, wrapped: WrappedKey) -> Result<TokenKey, TokenError> {
         let job = self.unwrap_job(wrapped).await?;
         self.key(Operation::Unwrap(job), LONG).await
@@ -240,11 +248,18 @@ impl Token {
     }
 
     /// Builds an export inside the worker: the one way in which a private key leaves other than wrapped
-    /// under a KEK, and there is none without the permit.
+    /// under a KEK, and there is none without the permit for this very key.
     ///
     /// # Errors
-    /// The token does not let the key out, or the file cannot be built.
-    pub async fn export(&self, _permit: ReleasePermit, order: ExportOrder) -> Result<Vec<u8>, TokenError> {
+    /// The permit is for another key, the token does not let the key out, or the file cannot be built.
+    pub async fn export(&self, permit: ReleasePermit, order: ExportOrder) -> Result<Vec<u8>, TokenError> {
+        if permit.key() != order.key {
+            return Err(TokenError::NotCapable {
+                token: self.label().to_owned(),
+                operation: format!("export key {}", order.key),
+                cause: format!("the permit is for key {}", permit.key()),
+            });
+        }
         let mechanism = self.key_wrap_mechanism().await?;
         let job = ExportJob {
             key: order.key,
@@ -270,44 +285,6 @@ impl Token {
     /// The token refuses.
     pub async fn store_certificate(&self, certificate: CertificateObject) -> Result<(), TokenError> {
         self.done(Operation::StoreCertificate(certificate), SHORT).await
-    }
-
-    /// Imports KEKs in a worker of its own: logging the SO in would end every session of the serving one.
-    ///
-    /// # Errors
-    /// One of the PINs is refused or not at hand, or the token takes no KEK.
-    pub async fn import_keks(&self, keks: Vec<KekValue>) -> Result<Vec<ImportedKek>, TokenError> {
-        let unwrap_template = self.capabilities().await?.unwrap_template;
-        let (settings, label) = (&*self.settings, self.label());
-        let user = RefusedPin::of_user(&settings.state_directory);
-        let officer = RefusedPin::of_security_officer(&settings.state_directory);
-        let pin = user.read_unless_refused(&settings.pin, label)?;
-        let so_pin = match &settings.so_pin {
-            Some(source) => Some((source, officer.read_unless_refused(source, label)?)),
-            None => None,
-        };
-        let import = KekImport {
-            so_pin: so_pin.as_ref().map(|(_, pin)| PlainSecret(pin.duplicate())),
-            pin: PlainSecret(pin.duplicate()),
-            keks,
-            unwrap_template,
-        };
-        let answer = super::supervisor::run_alone(settings, Operation::ImportKeks(import), LONG).await;
-        match (answer, so_pin) {
-            (Ok(Answer::KeksImported(imported)), _) => {
-                officer.forget();
-                self.count(Operation::Refresh).await?;
-                Ok(imported)
-            }
-            (Ok(other), _) => Err(out_of_turn(&other)),
-            (Err(TokenError::PinRefused { source_name, rv, .. }), Some((source, so_pin)))
-                if source_name == SO_PIN_SOURCE =>
-            {
-                Err(officer.note(&so_pin, source, label, rv))
-            }
-            (Err(TokenError::PinRefused { rv, .. }), _) => Err(user.note(&pin, &settings.pin, label, rv)),
-            (Err(other), _) => Err(other),
-        }
     }
 
     /// Holds KEKs as session objects until [`Self::close_session_keks`].
@@ -346,7 +323,8 @@ impl Token {
         }
     }
 
-    /// Ends the worker; requests that are still under way are answered as lost.
+    /// Ends the worker for good. What it has begun it may finish; everything else, also what is asked for later, is
+    /// answered as lost.
     pub async fn close(&self) {
         self.supervisor.close().await;
     }
@@ -387,7 +365,7 @@ impl Token {
         }
     }
 
-    async fn count(&self, operation: Operation) -> Result<usize, TokenError> {
+    pub(super) async fn count(&self, operation: Operation) -> Result<usize, TokenError> {
         match self.call(operation, Lane::Batch, LONG).await? {
             Answer::Count(count) => Ok(count),
             other => Err(out_of_turn(&other)),
@@ -402,26 +380,6 @@ impl Token {
     }
 }
 
-/// Initialises a free slot of the module as a new token, with the PINs that the settings point at.
-///
-/// # Errors
-/// There is no free slot, or the module makes no tokens.
-pub async fn make_token(settings: &TokenSettings) -> Result<(), TokenError> {
-    let label = &settings.address.label;
-    let missing = || TokenError::PinUnreadable {
-        token: label.clone(),
-        source_name: "the settings".to_owned(),
-        cause: "no SO PIN is named".to_owned(),
-    };
-    let so_pin = settings.so_pin.as_ref().ok_or_else(missing)?.read(label)?;
-    let new = NewToken {
-        address: settings.address.clone(),
-        so_pin: PlainSecret(so_pin),
-        pin: PlainSecret(settings.pin.read(label)?),
-    };
-    super::supervisor::run_first(settings, Operation::MakeToken(new), LONG).await.map(|_| ())
-}
-
 impl TokenSettings {
     /// A worker's first request; it holds the lock of this name while it lives.
     pub(super) fn open(&self, lock_name: &str) -> Operation {
@@ -433,13 +391,13 @@ impl TokenSettings {
     }
 }
 
-fn out_of_turn(answer: &Answer) -> TokenError {
+pub(super) fn out_of_turn(answer: &Answer) -> TokenError {
     TokenError::Protocol { detail: format!("an answer of kind {}", answer.name()) }
 }
 
 /// For what a token does in less than a second even under load.
 const SHORT: Duration = Duration::from_secs(10);
 /// For key generation (RSA-4096 can take many seconds) and what reads or writes many objects.
-const LONG: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 /// Signatures a job has at most, so that a batch cannot hold a single signature up for long.
 const BATCH_PIECE: usize = 8;

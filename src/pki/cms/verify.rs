@@ -6,7 +6,10 @@ use super::{
     unpack,
 };
 use crate::pki::{public_key::PublicKey, signature::signature_algorithm};
-use cms::signed_data::{SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos};
+use cms::{
+    content_info::CmsVersion,
+    signed_data::{SignedAttributes, SignerIdentifier, SignerInfo, SignerInfos},
+};
 use const_oid::db::rfc5911;
 use der::{
     Decode, Encode,
@@ -25,6 +28,7 @@ pub fn verify_detached(content: &[u8], signature: &[u8]) -> Result<Vec<Vec<u8>>,
     let signed = parse(signature)?;
     let info = only_signer(&signed.signer_infos)?;
     let (certificates, signer) = certificates(&signed, &info.sid)?;
+    check_versions(&signed, info)?;
     let algorithm = signature_algorithm(&info.signature_algorithm).map_err(malformed)?;
     let attributes = info.signed_attrs.as_ref().ok_or_else(|| malformed("it has no signed attributes"))?;
     let digest_named = digest_oid(digest_algorithm(algorithm));
@@ -56,6 +60,18 @@ fn only_signer(signers: &SignerInfos) -> Result<&SignerInfo, PkiError> {
         [only] => Ok(only),
         several => Err(malformed(format!("it has {} signers, not one", several.len()))),
     }
+}
+
+/// RFC 5652, sections 5.1 and 5.3: the versions follow from how the signer is named; nothing signs them.
+fn check_versions(signed: &SignedData, info: &SignerInfo) -> Result<(), PkiError> {
+    let expected = match info.sid {
+        SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
+        SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
+    };
+    if (signed.version, info.version) == (expected, expected) {
+        return Ok(());
+    }
+    Err(malformed("its versions are not those of its contents"))
 }
 
 /// The certificates as they are inside, the signer's moved to the front, and the signer's public key.

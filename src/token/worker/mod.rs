@@ -61,13 +61,16 @@ fn read_requests(crew: &Arc<Crew>, threads: &mut Vec<JoinHandle<()>>, mut socket
     }
     crew.submit(Job::new(request));
     while let Some(request) = frame::read_blocking::<Request>(&mut socket)? {
-        crew.submit(Job::new(request));
+        match request.operation {
+            Operation::Cancel => crew.cancel(request.id),
+            _ => crew.submit(Job::new(request)),
+        }
     }
     Ok(())
 }
 
 /// How long requests under way may take after the stream's end, so that no token object stays half written.
-const FINISH_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::token::{
 use rustix::process::{Signal, getpid, kill_process};
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, Write as _},
     net::Shutdown,
     os::unix::net::UnixStream,
     sync::{
@@ -19,6 +19,7 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+use zeroize::Zeroizing;
 
 /// The threads' common ground.
 pub(super) struct Crew {
@@ -70,6 +71,19 @@ impl Crew {
         self.changed.notify_one();
     }
 
+    /// Takes a request out of the queue whose caller has given up, and answers it as late; one that has been begun
+    /// goes on.
+    pub(super) fn cancel(&self, id: u64) {
+        let job = {
+            let mut queue = self.queue();
+            let place = queue.jobs.iter().position(|job| job.request.id == id);
+            place.and_then(|place| queue.jobs.remove(place))
+        };
+        if let Some(job) = job {
+            self.answer(id, Err(self.late(&job)));
+        }
+    }
+
     /// Starts a session thread.
     pub(super) fn hire(self: &Arc<Self>, number: usize) -> io::Result<JoinHandle<()>> {
         let crew = Arc::clone(self);
@@ -88,7 +102,7 @@ impl Crew {
         let mut seat = Seat::default();
         while let Some(job) = self.next() {
             let (result, fate) = self.perform(&mut seat, &job);
-            self.answer(&Response { id: job.request.id, result });
+            self.answer(job.request.id, result);
             if fate == Fate::End {
                 self.give_up();
             }
@@ -139,7 +153,7 @@ impl Crew {
                 let detail = format!("`{}` comes before the token is open", operation.name());
                 (Err(TokenError::Protocol { detail }), Fate::GoOn)
             }
-            (_, Some(backend)) if job.is_late() => (Err(backend.late(operation, job.request.deadline_ms)), Fate::GoOn),
+            (_, Some(_)) if job.is_late() => (Err(self.late(job)), Fate::GoOn),
             (_, Some(backend)) => backend.perform(seat, operation),
         }
     }
@@ -152,10 +166,20 @@ impl Crew {
         Ok(Answer::Description(description))
     }
 
-    fn answer(&self, response: &Response) {
+    /// What the caller of a request is told that waited longer than he did.
+    fn late(&self, job: &Job) -> TokenError {
+        TokenError::Deadline {
+            token: self.backend.get().map(Backend::name).unwrap_or_default(),
+            operation: job.request.operation.name().to_owned(),
+            limit_ms: job.request.deadline_ms,
+        }
+    }
+
+    fn answer(&self, id: u64, result: Result<Answer, TokenError>) {
+        let Ok(frame) = response(id, result) else { return };
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         // A parent that is gone wants no answer, and the reading thread sees its end too.
-        let _ = frame::write_blocking(&mut *socket, response);
+        let _ = socket.write_all(&frame);
     }
 
     /// Ends the reading of requests, and so the process.
@@ -169,6 +193,17 @@ impl Crew {
         // The queue is consistent after every statement, so a panic elsewhere does not spoil it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The frame of an answer. One that does not fit is said to be so: without an answer its caller would wait for his
+/// deadline, and a worker that is well would be taken for one that hangs.
+fn response(id: u64, result: Result<Answer, TokenError>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let response = Response { id, result };
+    frame::encode(&response).or_else(|error| {
+        let what = response.result.as_ref().map_or("an error", Answer::name);
+        let detail = format!("an answer of kind {what} cannot be sent: {error}");
+        frame::encode(&Response { id, result: Err(TokenError::Protocol { detail }) })
+    })
 }
 
 /// Counts a thread out.
@@ -187,3 +222,57 @@ impl Drop for Leaving<'_> {
 
 /// How often the end looks whether a job has finished.
 const POLL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::message::PlainSecret;
+
+    fn crew() -> (UnixStream, Crew) {
+        let (parent, child) = UnixStream::pair().unwrap();
+        (parent, Crew::new(child))
+    }
+
+    fn job(id: u64) -> Job {
+        Job::new(Request { id, deadline_ms: 1_000, operation: Operation::Refresh })
+    }
+
+    #[test]
+    fn an_answer_longer_than_a_frame_is_answered_as_a_fault_of_the_protocol() {
+        let (mut parent, crew) = crew();
+
+        crew.answer(7, Ok(Answer::Bytes(vec![0; 1 << 20])));
+
+        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        assert_eq!(response.id, 7);
+        let error = response.result.unwrap_err();
+        assert!(matches!(&error, TokenError::Protocol { detail } if detail.contains("kind bytes")), "{error}");
+    }
+
+    #[test]
+    fn a_cancelled_request_that_nobody_has_begun_is_answered_as_late_and_never_done() {
+        let (mut parent, crew) = crew();
+        crew.submit(job(1));
+        crew.submit(job(2));
+
+        crew.cancel(1);
+
+        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        assert_eq!(response.id, 1);
+        assert!(matches!(response.result, Err(TokenError::Deadline { limit_ms: 1_000, .. })));
+        assert_eq!(crew.next().unwrap().request.id, 2);
+    }
+
+    #[test]
+    fn cancelling_a_request_that_is_under_way_is_not_answered() {
+        let (mut parent, crew) = crew();
+        crew.submit(job(1));
+        let begun = crew.next().unwrap();
+
+        crew.cancel(1);
+        crew.answer(begun.request.id, Ok(Answer::Secret(PlainSecret(crate::base::secret::Secret::new(vec![5])))));
+
+        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        assert!(matches!(response.result, Ok(Answer::Secret(_))));
+    }
+}

@@ -1,5 +1,7 @@
 //! What every test stands on: a rig, the keyward binary, and other programs to compare with.
 
+pub(crate) mod pkcs11;
+
 use serde_json::Value;
 use std::{
     fs,
@@ -106,16 +108,49 @@ impl Rig {
     /// Another program, with SoftHSM's configuration of this rig in its environment.
     pub(crate) fn tool(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Ended {
         let conf = self.directory().join("softhsm/softhsm2.conf");
-        run(Command::new(program).args(arguments).env("SOFTHSM2_CONF", conf).current_dir(self.home.path()))
+        let mut command = Command::new(program);
+        command.args(arguments).env("SOFTHSM2_CONF", conf).current_dir(self.home.path());
+        command.env("PYTHONPATH", sources("support")).env("PYTHONDONTWRITEBYTECODE", "1");
+        run(&mut command)
     }
 
     /// A Python script of `tests/integration`, with SoftHSM's configuration of this rig in its environment.
     pub(crate) fn python(&self, script: &str, arguments: &[&str]) -> Ended {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration").join(script);
+        let script = sources(script);
         let mut all = vec![script.to_str().unwrap()];
         all.extend(arguments);
         self.tool(python(), &all)
     }
+
+    /// Every object in the token, KEKs too, with its attributes, as `support/objects.py` lists them.
+    pub(crate) fn all_objects(&self) -> Vec<Value> {
+        let listed = self.python("support/objects.py", &[&self.pin(), "list"]).succeeded().json();
+        listed.as_array().unwrap().clone()
+    }
+
+    /// Destroys the objects of a key behind keyward's back.
+    pub(crate) fn lose(&self, key: &Value) {
+        self.python("support/objects.py", &[&self.pin(), "destroy", key["id"].as_str().unwrap()]).succeeded();
+    }
+
+    /// Signs by a key and verifies with OpenSSL against a public key that was saved before.
+    #[track_caller]
+    pub(crate) fn assert_signs(&self, label: &str, public_key: &str) {
+        let (message, signature) = (self.write("message", label), self.file(&format!("{label}.sig")));
+        let _ = fs::remove_file(&signature);
+        self.keyward(&["key", "sign", label, "--in", &message, "--out", &signature]).succeeded();
+        let algorithm = self.json(&["key", "show", label])["algorithm"].as_str().unwrap().to_owned();
+        match algorithm.as_str() {
+            "p384" => assert_verifies("sha384", public_key, &signature, &message),
+            "p521" => assert_verifies("sha512", public_key, &signature, &message),
+            _ => assert_verifies("sha256", public_key, &signature, &message),
+        }
+    }
+}
+
+/// A file or folder of `tests/integration`.
+fn sources(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration").join(name)
 }
 
 impl Ended {

@@ -36,8 +36,7 @@ pub(super) enum SecretUse {
     WrapAndUnwrap,
 }
 
-/// A template whose key value is zeroed when it is dropped.
-#[derive(Debug)]
+/// A template whose key value is zeroed when it is dropped; it has no `Debug`, which would print the value.
 pub(super) struct Template(Vec<Attribute>);
 
 /// The private key's half of a generation, and all of an unwrap but class and type.

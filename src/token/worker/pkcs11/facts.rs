@@ -32,7 +32,7 @@ pub(super) fn key_facts(session: &Session, handle: ObjectHandle) -> Result<Optio
         match attribute {
             Attribute::Extractable(value) => facts.extractable = value,
             Attribute::Id(bytes) => id = key_id(&bytes),
-            Attribute::Label(bytes) => facts.label = String::from_utf8_lossy(&bytes).into_owned(),
+            Attribute::Label(bytes) => facts.label = label(&bytes),
             Attribute::Local(value) => facts.local = value,
             Attribute::NeverExtractable(value) => facts.never_extractable = value,
             Attribute::Sensitive(value) => facts.sensitive = value,
@@ -81,6 +81,11 @@ pub(super) fn public_key(session: &Session, handle: ObjectHandle) -> Result<Opti
     Ok(id.zip(key))
 }
 
+/// A CKA_LABEL as text: other programs can make it as long as they like, and of any bytes.
+pub(super) fn label(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(LONGEST_LABEL).collect()
+}
+
 fn key_id(bytes: &[u8]) -> Option<KeyId> {
     <[u8; 16]>::try_from(bytes).ok().map(KeyId::from_bytes)
 }
@@ -96,6 +101,8 @@ fn curve(parameters: &[u8]) -> Option<KeyAlgorithm> {
         .find(|algorithm| algorithm.family() != KeyFamily::Rsa && curve_parameters(*algorithm) == parameters)
 }
 
+/// Characters of a label that are read; keyward's own have 64 at most.
+const LONGEST_LABEL: usize = 255;
 /// 1.3.101.112, by which other tokens name the curve.
 const ED25519_OBJECT_IDENTIFIER: &[u8] = b"\x06\x03\x2b\x65\x70";
 const FACTS: &[AttributeType] = &[
@@ -136,6 +143,12 @@ mod tests {
         // brainpoolP256r1, and no parameters at all.
         assert_eq!(curve(&[0x06, 0x09, 0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07]), None);
         assert_eq!(curve(&[]), None);
+    }
+
+    #[test]
+    fn a_label_is_cut_to_255_characters_whatever_its_bytes_are() {
+        assert_eq!(label("ä".repeat(300).as_bytes()), "ä".repeat(255));
+        assert_eq!(label(&[b'a', 0xFF]), "a\u{FFFD}");
     }
 
     #[test]

@@ -97,6 +97,27 @@ fn class_of(error: &Error) -> Class {
     }
 }
 
+/// Whether an error is the token's answer to this very request: not a fault of session, device or memory, and not a
+/// mechanism or function that it does not have at all.
+pub(super) fn is_denial(error: &Error) -> bool {
+    let Error::Pkcs11(rv, _) = error else { return false };
+    let cannot = matches!(
+        rv,
+        RvError::ArgumentsBad
+            | RvError::BufferTooSmall
+            | RvError::DeviceMemory
+            | RvError::FunctionCanceled
+            | RvError::FunctionFailed
+            | RvError::FunctionNotSupported
+            | RvError::HostMemory
+            | RvError::MechanismInvalid
+            | RvError::MechanismParamInvalid
+            | RvError::SessionCount
+            | RvError::SessionReadOnly
+    );
+    class_of(error) == Class::Plain && !cannot
+}
+
 /// The return code as the standard writes it, `CKR_PIN_INCORRECT`; other errors in cryptoki's words.
 pub(super) fn rv_name(error: &Error) -> String {
     match error {
@@ -146,6 +167,25 @@ mod tests {
         assert_eq!(fate_after(&failure(RvError::UserNotLoggedIn)), Fate::End);
         assert_eq!(fate_after(&failure(RvError::GeneralError)), Fate::GoOn);
         assert_eq!(fate_after(&failure(RvError::MechanismInvalid)), Fate::GoOn);
+    }
+
+    #[test]
+    fn a_fault_or_a_missing_mechanism_is_no_denial() {
+        let denies = |rv| is_denial(&Error::Pkcs11(rv, Function::WrapKey));
+
+        for rv in [RvError::KeyUnextractable, RvError::KeyNotWrappable, RvError::TemplateInconsistent] {
+            assert!(denies(rv));
+        }
+        for rv in [
+            RvError::DeviceError,
+            RvError::FunctionNotSupported,
+            RvError::GeneralError,
+            RvError::MechanismInvalid,
+            RvError::SessionClosed,
+        ] {
+            assert!(!denies(rv));
+        }
+        assert!(!is_denial(&Error::NullFunctionPointer));
     }
 
     #[test]

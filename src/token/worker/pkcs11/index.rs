@@ -12,6 +12,7 @@ use crate::base::ids::{KekId, KeyId};
 use crate::pki::public_key::PublicKey;
 use crate::token::{
     error::TokenError,
+    frame,
     message::{TokenKek, TokenKey},
 };
 use cryptoki::{
@@ -93,9 +94,9 @@ impl Index {
         self.keks.get(&id).cloned()
     }
 
-    /// Keys in the order of their ids.
-    pub(super) fn page(&self, offset: usize) -> Vec<TokenKey> {
-        self.keys.values().skip(offset).take(PAGE).map(|entry| entry.key.clone()).collect()
+    /// Keys in the order of their ids: one, and as many more as stay within `limit_bytes` when they are sent.
+    pub(super) fn page(&self, offset: usize, limit_bytes: usize) -> Vec<TokenKey> {
+        within(limit_bytes, self.keys.values().skip(offset).map(|entry| &entry.key))
     }
 
     pub(super) fn keks(&self) -> Vec<TokenKek> {
@@ -138,6 +139,18 @@ impl Proofs {
     }
 }
 
+fn within<'a>(limit_bytes: usize, keys: impl Iterator<Item = &'a TokenKey>) -> Vec<TokenKey> {
+    let (mut page, mut bytes) = (Vec::new(), 0_usize);
+    for key in keys {
+        bytes = bytes.saturating_add(frame::encoded_bytes(key).unwrap_or(limit_bytes));
+        if bytes > limit_bytes && !page.is_empty() {
+            break;
+        }
+        page.push(key.clone());
+    }
+    page
+}
+
 fn read_public_keys(token: &Token, session: &Session) -> Result<BTreeMap<KeyId, PublicKey>, Failure> {
     let mut keys = BTreeMap::new();
     for handle in find(token, session, ObjectClass::PUBLIC_KEY)? {
@@ -166,7 +179,7 @@ pub(super) fn read_kek(session: &Session, handle: ObjectHandle) -> Result<Option
     {
         match attribute {
             Attribute::Id(bytes) => id = <[u8; 16]>::try_from(bytes).ok().map(KekId::from_bytes),
-            Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+            Attribute::Label(bytes) => label = facts::label(&bytes),
             Attribute::Trusted(value) => trusted = value,
             _ => {}
         }
@@ -214,8 +227,6 @@ impl Token {
 
 /// Labels of KEKs begin with this; keyward's own, which no key of a user may have.
 pub(super) const KEK_LABEL_PREFIX: &str = "keyward-kek-";
-/// Keys in one answer.
-const PAGE: usize = 1_000;
 /// Handles that one call of `C_FindObjects` may give.
 const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_023);
 
@@ -231,6 +242,25 @@ mod tests {
         assert!(proofs.wanted(None));
         proofs.set_proved();
         assert!(!proofs.wanted(None));
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_too_long_but_has_one_key_at_least() {
+        let keys = [1, 2, 3].map(|number| TokenKey {
+            id: KeyId::from_bytes([number; 16]),
+            label: "x".repeat(100),
+            algorithm: None,
+            public_key_der: vec![0; 300],
+            sensitive: true,
+            extractable: false,
+            wrap_with_trusted: false,
+            local: true,
+            never_extractable: true,
+        });
+
+        assert_eq!(within(1_000, keys.iter()), keys[..2]);
+        assert_eq!(within(1, keys.iter()), keys[..1]);
+        assert_eq!(within(1_000, keys[3..].iter()), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::base::{
     custody::KekPurpose,
-    ids::{KekId, KeyId},
+    ids::{KekId, KeyId, hex},
 };
 use crate::token::{
     error::TokenError,
@@ -191,10 +191,6 @@ fn cannot_trust(error: &Error) -> bool {
 fn weaker(kek: &KekValue, attribute: &str) -> Failure {
     let key = KeyId::from_bytes(*kek.id.as_bytes());
     TokenError::WeakerThanPolicy { key, attribute: attribute.to_owned() }.into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const CHECKED: &[AttributeType] = &[

@@ -114,8 +114,9 @@ impl Backend {
 
     fn dispatch(&self, session: &Session, operation: &Operation) -> Result<Answer, Failure> {
         match operation {
-            Operation::MakeToken(_) | Operation::Open(_) => {
-                Err(TokenError::Protocol { detail: "a token is made or opened only once, and first".to_owned() }.into())
+            Operation::Cancel | Operation::MakeToken(_) | Operation::Open(_) => {
+                let detail = format!("`{}` is no request to an open token", operation.name());
+                Err(TokenError::Protocol { detail }.into())
             }
             Operation::Login(pin) => self.log_in(session, &pin.0).map(|()| Answer::Done),
             Operation::ImportKeks(import) => self.import_keks(session, import).map(Answer::KeksImported),
@@ -123,7 +124,7 @@ impl Backend {
                 Err(self.token.refused(operation.name(), "the token", "CKR_USER_NOT_LOGGED_IN"))
             }
             Operation::Refresh => self.refresh(session).map(Answer::Count),
-            Operation::List { offset } => Ok(Answer::Keys(self.index().page(*offset))),
+            Operation::List { offset } => Ok(Answer::Keys(self.index().page(*offset, PAGE_BYTES))),
             Operation::ListKeks => Ok(Answer::Keks(self.index().keks())),
             Operation::Probe => self.probe().map(Answer::Capabilities),
             Operation::Generate(new) => self.generate(session, new).map(Answer::Key),
@@ -159,9 +160,9 @@ impl Backend {
         }
     }
 
-    /// What the caller of a request is told that waited longer than he did.
-    pub(in crate::token::worker) fn late(&self, operation: &Operation, limit_ms: u64) -> TokenError {
-        TokenError::Deadline { token: self.token.name(), operation: operation.name().to_owned(), limit_ms }
+    /// The token's label, as errors name it.
+    pub(in crate::token::worker) fn name(&self) -> String {
+        self.token.name()
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -186,3 +187,6 @@ impl Backend {
         self.login.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Keys in one answer, so that it fits well into a frame of 1 MiB.
+const PAGE_BYTES: usize = 512 << 10;

@@ -6,7 +6,7 @@
 use super::{
     Backend,
     attributes::{self, Lifetime, SecretUse, Template, Trust, session_secret, unwrap_template},
-    fault::{Class, Failure, NO_MECHANISM},
+    fault::{Class, Failure, NO_MECHANISM, is_denial},
     generate::Pair,
     token::Token,
     wrap::{AES_KEY_WRAP, AES_KEY_WRAP_KWP, AES_KEY_WRAP_PAD, mechanism_name},
@@ -23,6 +23,7 @@ use crate::token::{
     message::NewKey,
 };
 use cryptoki::{
+    error::Error,
     mechanism::MechanismType,
     object::{Attribute, ObjectHandle},
     session::Session,
@@ -36,17 +37,17 @@ impl Backend {
         let mut value = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *value).map_err(|error| self.token.refused("probe", "the token", &error.to_string()))?;
         let bench = Bench { token: &self.token, value };
-        let key_wrap = bench.key_wrap()?;
-        // Without a mechanism that works, what is tried is whether the usual one is refused.
-        let mechanism = key_wrap.unwrap_or(AES_KEY_WRAP_PAD);
+        let wrapping = bench.wrapping()?;
+        let key_wrap = wrapping.map(|wrapping| wrapping.mechanism);
         Ok(Capabilities {
             algorithms: bench.algorithms(key_wrap)?,
             key_wrap,
             content_key_wrap: bench.holds(|session| bench.wraps_content_key(session))?,
-            unwrap_template: bench.holds(|session| bench.honours_unwrap_template(session, mechanism))?,
-            honours_extractable: bench.holds(|session| bench.refuses(session, mechanism, KeyPolicy::TokenOnly))?,
+            unwrap_template: bench.protects(wrapping, |session, by| bench.honours_unwrap_template(session, by))?,
+            honours_extractable: bench
+                .protects(wrapping, |session, by| bench.keeps_in(session, by, KeyPolicy::TokenOnly))?,
             honours_wrap_with_trusted: bench
-                .holds(|session| bench.refuses(session, mechanism, KeyPolicy::BackupOnly))?,
+                .protects(wrapping, |session, by| bench.keeps_in(session, by, KeyPolicy::BackupOnly))?,
         })
     }
 }
@@ -55,6 +56,13 @@ impl Backend {
 struct Bench<'a> {
     token: &'a Token,
     value: Zeroizing<[u8; 32]>,
+}
+
+/// What the token wraps, as a trial has shown.
+#[derive(Clone, Copy)]
+struct Wrapping {
+    algorithm: KeyAlgorithm,
+    mechanism: u64,
 }
 
 impl Bench<'_> {
@@ -71,8 +79,17 @@ impl Bench<'_> {
         Ok(self.trial(try_it)?.unwrap_or(false))
     }
 
+    /// Whether the token keeps something in. Without a mechanism that works nothing is seen to be kept in.
+    fn protects(
+        &self,
+        wrapping: Option<Wrapping>,
+        try_it: impl FnOnce(&Session, Wrapping) -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        wrapping.map_or(Ok(false), |by| self.holds(|session| try_it(session, by)))
+    }
+
     /// The first mechanism whose bytes software opens as RFC 5649; the numbers mean different things.
-    fn key_wrap(&self) -> Result<Option<u64>, Failure> {
+    fn wrapping(&self) -> Result<Option<Wrapping>, Failure> {
         for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::Rsa2048] {
             for mechanism in [AES_KEY_WRAP_PAD, AES_KEY_WRAP_KWP] {
                 let new = scratch(algorithm, KeyPolicy::Exportable);
@@ -81,7 +98,7 @@ impl Bench<'_> {
                     self.wrapped(session, mechanism, pair, &public).map(|_| true)
                 })?;
                 if wraps {
-                    return Ok(Some(mechanism));
+                    return Ok(Some(Wrapping { algorithm, mechanism }));
                 }
             }
         }
@@ -180,8 +197,9 @@ impl Bench<'_> {
     }
 
     /// Whether a KEK with a template opens a key as the template says, and refuses to open it readable.
-    fn honours_unwrap_template(&self, session: &Session, mechanism: u64) -> Result<bool, Failure> {
-        let new = scratch(KeyAlgorithm::P256, KeyPolicy::Exportable);
+    fn honours_unwrap_template(&self, session: &Session, by: Wrapping) -> Result<bool, Failure> {
+        let mechanism = by.mechanism;
+        let new = scratch(by.algorithm, KeyPolicy::Exportable);
         let (pair, _) = self.pair(session, &new)?;
         let kek = self.kek(session, &unwrap_template(KekPurpose::Exportable, Trust::Untrusted))?;
         let wrapped = self.wrap(session, mechanism, kek, pair.private)?;
@@ -193,19 +211,25 @@ impl Bench<'_> {
                 *sensitive = false;
             }
         }
-        Ok(unwrap(&template).is_err())
+        self.denied(unwrap(&template), "unwrap", mechanism)
     }
 
-    /// Whether a key of this policy cannot be wrapped under an untrusted KEK.
-    fn refuses(&self, session: &Session, mechanism: u64, policy: KeyPolicy) -> Result<bool, Failure> {
-        let new = scratch(KeyAlgorithm::P256, policy);
-        let pair = self.pair(session, &new).or_else(|_| {
-            let rsa = scratch(KeyAlgorithm::Rsa2048, policy);
-            self.pair(session, &rsa)
-        });
-        let (pair, _) = pair?;
-        let kek = self.kek(session, &[])?;
-        Ok(self.wrap(session, mechanism, kek, pair.private).is_err())
+    /// Whether a key of this policy cannot be wrapped under an untrusted KEK that does wrap an exportable key.
+    fn keeps_in(&self, session: &Session, by: Wrapping, policy: KeyPolicy) -> Result<bool, Failure> {
+        let (permitted, public) = self.pair(session, &scratch(by.algorithm, KeyPolicy::Exportable))?;
+        let (kek, _) = self.wrapped(session, by.mechanism, permitted, &public)?;
+        let (forbidden, _) = self.pair(session, &scratch(by.algorithm, policy))?;
+        let wrapped = self.token.module.wrap_key(session, by.mechanism, kek, forbidden.private);
+        self.denied(wrapped, "wrap", by.mechanism)
+    }
+
+    /// What came of a forbidden operation. An error that is no denial shows nothing: the next try may succeed.
+    fn denied<T>(&self, forbidden: Result<T, Error>, operation: &'static str, mechanism: u64) -> Result<bool, Failure> {
+        match forbidden {
+            Ok(_) => Ok(false),
+            Err(error) if is_denial(&error) => Ok(true),
+            Err(error) => Err(self.token.refusal(operation, "a scratch key", mechanism_name(mechanism))(error)),
+        }
     }
 
     fn pair(&self, session: &Session, new: &NewKey) -> Result<(Pair, PublicKey), Failure> {

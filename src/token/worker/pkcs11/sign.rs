@@ -16,7 +16,6 @@ use cryptoki::{
     object::ObjectHandle,
     session::Session,
 };
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::borrow::Cow;
 
 impl Backend {
@@ -74,7 +73,7 @@ impl Token {
         let mut challenge = [0; 32];
         getrandom::fill(&mut challenge).map_err(|error| self.refused("prove", id, &error.to_string()))?;
         let scheme = public.algorithm().default_signature();
-        let input = scheme.digest().map_or_else(|| challenge.to_vec(), |digest| digest_of(digest, &challenge));
+        let input = scheme.digest().map_or_else(|| challenge.to_vec(), |digest| signature::digest(digest, &challenge));
         let by = SigningKey { id, handle, algorithm: public.algorithm() };
         let signature = self.signature(session, by, scheme, &input)?;
         public.verify(scheme, &challenge, &signature).map_err(|error| not_proved(id, &error))
@@ -167,14 +166,6 @@ fn digest_info(digest: DigestAlgorithm, value: &[u8]) -> Vec<u8> {
         DigestAlgorithm::Sha512 => b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
     };
     [prefix.as_slice(), value].concat()
-}
-
-fn digest_of(digest: DigestAlgorithm, message: &[u8]) -> Vec<u8> {
-    match digest {
-        DigestAlgorithm::Sha256 => Sha256::digest(message).to_vec(),
-        DigestAlgorithm::Sha384 => Sha384::digest(message).to_vec(),
-        DigestAlgorithm::Sha512 => Sha512::digest(message).to_vec(),
-    }
 }
 
 /// Every how many RSA signatures one is verified: at about 5 % of a signature each, that is not felt.

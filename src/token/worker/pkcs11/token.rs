@@ -76,6 +76,7 @@ impl Backend {
             serial: info.serial_number().to_owned(),
             firmware: info.firmware_version().to_string(),
             pin_count_low: info.user_pin_count_low(),
+            so_pin_count_low: info.so_pin_count_low(),
         })
     }
 
@@ -108,6 +109,8 @@ impl Backend {
         let Some(current) = login.as_mut() else {
             return Err(self.token.refused("login", "the token", "CKR_USER_NOT_LOGGED_IN"));
         };
+        // Their session is of the old generation; a restore by shares has to bring them again.
+        self.close_session_keks();
         let session = self.token.open_session()?;
         let lost = || self.token.refused("login", "the token", "the PIN is not kept any more");
         let pin = current.pin.take().ok_or_else(lost)?;
@@ -214,7 +217,11 @@ impl Who {
 /// Loads and initialises the module.
 pub(super) fn load(address: &TokenAddress) -> Result<Pkcs11, TokenError> {
     let context = Pkcs11::new(&address.module).map_err(unusable(address))?;
-    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(unusable(address))?;
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(|error| {
+        // The library is a PKCS#11 module, but what lies behind it is not there: SoftHSM's folder, a service, a device.
+        let seen = format!("none: C_Initialize answered {}", rv_name(&error));
+        TokenError::TokenAbsent { label: address.label.clone(), module: address.module.clone(), seen }
+    })?;
     Ok(context)
 }
 
@@ -228,20 +235,56 @@ fn lock(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// The slot whose token has the label; slot numbers change and are never stored.
+/// The slot of the only token that has the label; slot numbers change and are never stored.
 fn find_slot(context: &Pkcs11, address: &TokenAddress) -> Result<Slot, TokenError> {
-    let mut seen = Vec::new();
+    let mut tokens = Vec::new();
     for slot in context.get_slots_with_token().map_err(unusable(address))? {
         // A slot that does not answer is not the one; the others may be well.
-        let Ok(info) = context.get_token_info(slot) else {
-            continue;
-        };
-        if info.token_initialized() && info.label() == address.label {
-            return Ok(slot);
-        }
-        if info.token_initialized() {
-            seen.push(info.label().to_owned());
+        match context.get_token_info(slot) {
+            Ok(info) if info.token_initialized() => {
+                tokens.push((slot, info.label().to_owned(), info.serial_number().to_owned()));
+            }
+            _ => {}
         }
     }
-    Err(TokenError::TokenAbsent { label: address.label.clone(), module: address.module.clone(), seen: seen.join(", ") })
+    only(&tokens, address).copied()
+}
+
+/// The one of these tokens, with label and serial number, that the address names.
+fn only<'a, T>(tokens: &'a [(T, String, String)], address: &TokenAddress) -> Result<&'a T, TokenError> {
+    let (label, module) = (address.label.clone(), address.module.clone());
+    let named: Vec<_> = tokens.iter().filter(|(_, seen, _)| *seen == label).collect();
+    let list = |texts: Vec<&str>| texts.join(", ");
+    match named.as_slice() {
+        [(slot, _, _)] => Ok(slot),
+        [] => {
+            let seen = list(tokens.iter().map(|(_, seen, _)| seen.as_str()).collect());
+            Err(TokenError::TokenAbsent { label, module, seen })
+        }
+        several => {
+            let serials = list(several.iter().map(|(_, _, serial)| serial.as_str()).collect());
+            Err(TokenError::TokenAmbiguous { label, module, serials })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(slot: u8, label: &str, serial: &str) -> (u8, String, String) {
+        (slot, label.to_owned(), serial.to_owned())
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_label_only_if_no_other_one_has_it() {
+        let address = TokenAddress { module: "/usr/lib/p11.so".into(), label: "rig".to_owned() };
+        let (first, second, other) = (token(1, "rig", "0a"), token(2, "rig", "0b"), token(3, "other", "0c"));
+
+        assert_eq!(only(&[other.clone(), first.clone()], &address), Ok(&1));
+        let ambiguous = only(&[first, other.clone(), second], &address).unwrap_err();
+        assert!(ambiguous.to_string().contains("(serial numbers: 0a, 0b)"), "{ambiguous}");
+        let absent = only(&[other], &address).unwrap_err();
+        assert!(absent.to_string().contains("(tokens there: other)"), "{absent}");
+    }
 }

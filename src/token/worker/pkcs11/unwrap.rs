@@ -23,13 +23,13 @@ use cryptoki::{
 };
 
 impl Backend {
-    /// Unwraps to token objects; a key that is there already is left as it is.
+    /// Unwraps to token objects; a key that is there already has to be as good as one that is put back.
     pub(super) fn unwrap(&self, session: &Session, job: &UnwrapJob) -> Result<TokenKey, Failure> {
         let _creating = self.creating();
         let public = public_of(job)?;
         let known = self.index().key(job.key.id);
         if let Some(entry) = known {
-            return self.keep(&entry, &public);
+            return self.keep(session, &entry, job, &public);
         }
         let public_handle = self.ensure_public_key(session, &job.key, &public)?;
         let made = self.unwrap_private_key(session, job, &public);
@@ -53,9 +53,17 @@ impl Backend {
         self.prove_by_session_object(session, job, &public)
     }
 
-    fn keep(&self, entry: &Entry, public: &PublicKey) -> Result<TokenKey, Failure> {
+    /// Leaves a key as it is that is there already, if its attributes are those of its policy and it signs as the
+    /// private half of its public key. It is not ours to destroy: it may be the only one there is.
+    fn keep(&self, session: &Session, entry: &Entry, job: &UnwrapJob, public: &PublicKey) -> Result<TokenKey, Failure> {
+        let id = entry.key.id;
         if entry.sha256 != Some(public.sha256()) {
-            return Err(self.token.another(entry.key.id));
+            return Err(self.token.another(id));
+        }
+        self.token.checked_facts(session, entry.handle, &job.key).map_err(left_alone)?;
+        if job.key.purpose.signs() {
+            self.token.prove(session, id, entry.handle, public)?;
+            entry.proofs.set_proved();
         }
         Ok(entry.key.clone())
     }
@@ -142,6 +150,14 @@ impl Backend {
             KekSource::Session(purpose) => Ok((self.session_kek(purpose)?, purpose)),
             KekSource::Token(id, purpose) => Ok((self.token_kek(id, purpose)?.handle, purpose)),
         }
+    }
+}
+
+/// The same failure of an object that stays.
+fn left_alone(failure: Failure) -> Failure {
+    match *failure.error {
+        TokenError::WeakerThanPolicy { key, attribute } => TokenError::WeakerInToken { key, attribute }.into(),
+        error => Failure { error: Box::new(error), class: failure.class },
     }
 }
 

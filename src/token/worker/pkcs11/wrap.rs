@@ -8,6 +8,9 @@ impl Backend {
     /// The wrapped key, as a backup keeps it.
     pub(super) fn wrap(&self, session: &cryptoki::session::Session, job: &WrapJob) -> Result<Vec<u8>, Failure> {
         let entry = self.index().key(job.key).ok_or_else(|| self.token.missing(job.key))?;
+        if entry.sha256 != Some(job.public_key_sha256) {
+            return Err(self.token.another(job.key));
+        }
         let kek = self.token_kek(job.kek, job.purpose)?;
         self.token.module.wrap_key(session, job.mechanism, kek.handle, entry.handle).map_err(self.token.refusal(
             "wrap",

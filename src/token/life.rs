@@ -1,0 +1,513 @@
+//! The life of a worker: it starts with the first job, is fed from the queue, watched, ended and replaced.
+//!
+//! At most two jobs a session are with the child. A caller is answered at its deadline; the child is told, and drops
+//! the job if it has not begun it; one that is still at it a quarter of a second later is killed. After a death, what
+//! cannot have changed the token is sent again once; the rest is answered as lost.
+
+use super::{
+    address::TokenDescription,
+    backoff::Backoff,
+    error::TokenError,
+    frame,
+    message::{Operation, RequestRef, Response},
+    pool::TokenSettings,
+    process::{self, GRACE, ORDERLY_END, Worker},
+    queue::{Job, Lane, Queue},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::unix::OwnedWriteHalf,
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+};
+use zeroize::Zeroizing;
+
+/// What callers and the worker's supervision share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    settings: Arc<TokenSettings>,
+    state: Mutex<State>,
+    closing: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    life: Life,
+    queue: Queue,
+    under_way: HashMap<u64, Job>,
+    last_id: u64,
+    description: Option<TokenDescription>,
+    supervision: Option<JoinHandle<()>>,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Default)]
+enum Life {
+    /// No worker, none wanted.
+    #[default]
+    Idle,
+    /// A worker is being started, or one is ending and will be mourned.
+    Starting,
+    /// A worker is there.
+    Serving(Link),
+    /// No worker any more, for good.
+    Closed,
+}
+
+/// What leads to a worker that serves.
+#[derive(Debug)]
+struct Link {
+    frames: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
+    hanging: Arc<Notify>,
+}
+
+/// Why a worker's service ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The pool is closed.
+    Closed,
+    /// It did not answer in time.
+    Hanging,
+    /// It takes no more requests, but may still answer.
+    Leaving,
+    /// It has ended.
+    Lost,
+}
+
+impl Ending {
+    /// How long the worker may take to be gone.
+    const fn limit(self) -> Duration {
+        match self {
+            Self::Closed | Self::Leaving => ORDERLY_END,
+            Self::Hanging | Self::Lost => GRACE,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(settings: Arc<TokenSettings>) -> Self {
+        Self { settings, state: Mutex::default(), closing: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is consistent after every statement, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn token(&self) -> String {
+        self.settings.address.label.clone()
+    }
+
+    /// What the last worker's token said of itself.
+    pub(super) fn description(&self) -> Option<TokenDescription> {
+        self.state().description.clone()
+    }
+
+    /// Takes a job into its lane under a number of its own, and starts a worker if there is none.
+    pub(super) fn take_in(self: &Arc<Self>, job: Job) -> Result<u64, TokenError> {
+        let mut state = self.state();
+        self.check_open(&state, job.operation.name(), job.lane)?;
+        state.last_id += 1;
+        let id = state.last_id;
+        state.queue.push(Job { id, ..job });
+        match state.life {
+            Life::Idle => {
+                state.life = Life::Starting;
+                state.supervision = Some(tokio::spawn(Arc::clone(self).supervise()));
+            }
+            Life::Serving(_) => self.dispatch(&mut state),
+            Life::Closed | Life::Starting => {}
+        }
+        Ok(id)
+    }
+
+    /// Ends the worker for good and waits until it is gone.
+    pub(super) async fn close(&self) {
+        let supervision = {
+            let mut state = self.state();
+            state.life = Life::Closed;
+            for job in state.queue.drain() {
+                job.lose(self.token());
+            }
+            state.supervision.take()
+        };
+        self.closing.notify_one();
+        if let Some(supervision) = supervision {
+            // What hangs longer than that is killed, and ends with the runtime.
+            let _ = timeout(ORDERLY_END + GRACE, supervision).await;
+        }
+    }
+
+    /// Turns a job away that cannot be served: pool closed, pause after failed starts, lane full.
+    fn check_open(&self, state: &State, operation: &str, lane: Lane) -> Result<(), TokenError> {
+        if matches!(state.life, Life::Closed) {
+            return Err(TokenError::WorkerLost { token: self.token(), operation: operation.to_owned() });
+        }
+        if let (Life::Idle, Some(failure)) = (&state.life, state.backoff.refusal(Instant::now())) {
+            return Err(failure.clone());
+        }
+        match state.queue.waiting_if_full(lane) {
+            Some(waiting) => Err(TokenError::Busy { token: self.token(), waiting }),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs workers, one after the other, as long as there is something to do for them.
+    async fn supervise(self: Arc<Self>) {
+        loop {
+            let started = tokio::select! {
+                started = self.start() => started,
+                () = self.closing.notified() => return,
+            };
+            match started {
+                Ok(worker) => {
+                    let born = Instant::now();
+                    self.serve(worker).await;
+                    self.state().backoff.note_death(born, Instant::now());
+                }
+                Err(error) => return self.refuse_all(&error),
+            }
+            if !self.mourn() {
+                return;
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<Worker, TokenError> {
+        let until = self.state().backoff.until();
+        if let Some(until) = until {
+            sleep_until(until).await;
+        }
+        Worker::start(&self.settings).await
+    }
+
+    /// Feeds one worker until it is gone.
+    async fn serve(&self, worker: Worker) {
+        let Worker { mut child, mut reader, writer, description } = worker;
+        let (sender, frames) = mpsc::unbounded_channel();
+        let mut feeding = tokio::spawn(feed(writer, frames));
+        let hanging = Arc::new(Notify::new());
+        self.welcome(description, Link { frames: sender, hanging: Arc::clone(&hanging) });
+        let mut reading = Box::pin(async {
+            while let Ok(Some(response)) = frame::read::<Response>(&mut reader).await {
+                self.finish(response);
+            }
+        });
+        let ending = tokio::select! {
+            () = &mut reading => Ending::Lost,
+            _ = &mut feeding => Ending::Leaving,
+            () = hanging.notified() => Ending::Hanging,
+            () = self.closing.notified() => Ending::Closed,
+        };
+        self.part();
+        // Our half of the socket closes with the feeder, and the child finishes what it has begun.
+        feeding.abort();
+        let until = Instant::now() + ending.limit();
+        if ending != Ending::Lost {
+            // Answers that still come are as good as others.
+            let _ = timeout_at(until, reading).await;
+        }
+        process::end(&mut child, until).await;
+    }
+
+    /// A worker serves from now on, unless the pool was closed meanwhile.
+    fn welcome(&self, description: TokenDescription, link: Link) {
+        let mut state = self.state();
+        state.description = Some(description);
+        if matches!(state.life, Life::Starting) {
+            state.life = Life::Serving(link);
+            self.dispatch(&mut state);
+        }
+    }
+
+    /// A worker gets no more jobs; what is asked from now on is for the next one.
+    fn part(&self) {
+        let mut state = self.state();
+        if matches!(state.life, Life::Serving(_)) {
+            state.life = Life::Starting;
+        }
+    }
+
+    /// Hands jobs over while the child has room.
+    fn dispatch(&self, state: &mut State) {
+        while state.under_way.len() < 2 * self.settings.sessions {
+            let Life::Serving(link) = &state.life else { return };
+            let Some(job) = state.queue.next() else { return };
+            match job.frame() {
+                Ok(Some(bytes)) => {
+                    if link.frames.send(bytes).is_err() {
+                        // The feeder is gone, and so is the worker: the job was never sent.
+                        state.queue.put_back(job);
+                        state.life = Life::Starting;
+                        return;
+                    }
+                    state.under_way.insert(job.id, job);
+                }
+                // Dropped: nobody waits for it.
+                Ok(None) => {}
+                Err(error) => job.answer(Err(error)),
+            }
+        }
+    }
+
+    fn finish(&self, response: Response) {
+        let mut state = self.state();
+        if let Some(job) = state.under_way.remove(&response.id) {
+            job.answer(response.result);
+        }
+        self.dispatch(&mut state);
+    }
+
+    /// A caller's time is over: forget the job if it still waits, here or in the child, and end the worker if it has
+    /// begun it and is still at it soon after.
+    pub(super) fn give_up(self: &Arc<Self>, id: u64) {
+        let mut state = self.state();
+        state.queue.forget(id);
+        if !state.under_way.contains_key(&id) {
+            return;
+        }
+        if let Life::Serving(link) = &state.life {
+            let cancel = frame::encode(&RequestRef { id, deadline_ms: 0, operation: &Operation::Cancel });
+            // Where the feeder is gone the worker is too.
+            let _ = cancel.map(|bytes| link.frames.send(bytes));
+        }
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(GRACE).await;
+            let state = shared.state();
+            if let (Life::Serving(link), true) = (&state.life, state.under_way.contains_key(&id)) {
+                tracing::warn!(token.label = shared.token(), "the token worker hangs and is ended");
+                link.hanging.notify_one();
+            }
+        });
+    }
+
+    /// After a worker's end: answers what was under way or queues it again. Whether another worker is wanted.
+    fn mourn(&self) -> bool {
+        let mut state = self.state();
+        let is_closed = matches!(state.life, Life::Closed);
+        let lost: Vec<Job> = state.under_way.drain().map(|(_, job)| job).collect();
+        for mut job in lost {
+            job.deaths += 1;
+            if is_closed || !job.operation.is_repeatable() {
+                job.lose(self.token());
+            } else if job.deaths > 1 {
+                let (token, operation) = (self.token(), job.operation.name().to_owned());
+                job.answer(Err(TokenError::Quarantined { token, operation }));
+            } else {
+                state.queue.put_back(job);
+            }
+        }
+        let wanted = !is_closed && !state.queue.is_empty();
+        if !is_closed {
+            state.life = if wanted { Life::Starting } else { Life::Idle };
+        }
+        wanted
+    }
+
+    /// No worker can be had: everybody who waits is told why, and the next call tries again, after a pause if need be.
+    fn refuse_all(&self, error: &TokenError) {
+        let mut state = self.state();
+        if !matches!(state.life, Life::Closed) {
+            state.life = Life::Idle;
+        }
+        state.backoff.note_failure(error, Instant::now());
+        for job in state.queue.drain() {
+            job.answer(Err(error.clone()));
+        }
+    }
+}
+
+async fn feed(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>) {
+    while let Some(bytes) = frames.recv().await {
+        if frame::write(&mut writer, &bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{
+        address::TokenAddress,
+        message::{Answer, Request},
+        pin::PinSource,
+    };
+    use std::process::Stdio;
+    use tokio::{
+        net::{UnixStream, unix::OwnedReadHalf},
+        process::Command,
+        sync::oneshot,
+        task::yield_now,
+    };
+
+    type Outcome = oneshot::Receiver<Result<Answer, TokenError>>;
+
+    /// A pool without a worker's program: what starts a worker fails.
+    fn shared() -> Arc<Shared> {
+        let address = TokenAddress { module: "/none.so".into(), label: "rig".to_owned() };
+        let shared = Shared::new(Arc::new(TokenSettings {
+            address,
+            sessions: 1,
+            pin: PinSource::File("/none".into()),
+            so_pin: None,
+            softhsm_conf: None,
+            state_directory: "/none".into(),
+            executable: "/none/keyward".into(),
+        }));
+        shared.state().life = Life::Starting;
+        Arc::new(shared)
+    }
+
+    /// A worker whose side of the socket the test plays; its process ends when its standard input is closed.
+    fn worker() -> (Worker, OwnedReadHalf, OwnedWriteHalf) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (reader, writer) = ours.into_split();
+        let description = TokenDescription {
+            label: "rig".to_owned(),
+            manufacturer: String::new(),
+            model: String::new(),
+            serial: String::new(),
+            firmware: String::new(),
+            pin_count_low: false,
+            so_pin_count_low: false,
+        };
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (their_reader, their_writer) = theirs.into_split();
+        (Worker { child, reader, writer, description }, their_reader, their_writer)
+    }
+
+    fn ask(shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
+        let (answer, outcome) = oneshot::channel();
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let job = Job { id: 0, operation, lane: Lane::Batch, deadline, deaths: 0, answer };
+        (shared.take_in(job).unwrap(), outcome)
+    }
+
+    fn serve(shared: &Arc<Shared>, worker: Worker) -> JoinHandle<()> {
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move { shared.serve(worker).await })
+    }
+
+    async fn next(reader: &mut OwnedReadHalf) -> Request {
+        frame::read(reader).await.unwrap().unwrap()
+    }
+
+    async fn reply(writer: &mut OwnedWriteHalf, id: u64, result: Result<Answer, TokenError>) {
+        frame::write(writer, &frame::encode(&Response { id, result }).unwrap()).await.unwrap();
+    }
+
+    fn is_lost(outcome: &Result<Answer, TokenError>, of: &str) -> bool {
+        matches!(outcome, Err(TokenError::WorkerLost { operation, .. }) if operation == of)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_is_taken_back_from_the_child_and_the_worker_goes_on() {
+        let shared = shared();
+        let (worker, mut reader, mut writer) = worker();
+        let serving = serve(&shared, worker);
+        let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
+        let (queued, queued_outcome) = ask(&shared, Operation::ListKeks);
+        let _ = (next(&mut reader).await, next(&mut reader).await);
+
+        drop(queued_outcome);
+        shared.give_up(queued);
+        let cancel = next(&mut reader).await;
+        reply(&mut writer, queued, Err(TokenError::Protocol { detail: String::new() })).await;
+        reply(&mut writer, begun, Ok(Answer::Count(3))).await;
+
+        assert_eq!((cancel.id, cancel.operation.name()), (queued, "cancel"));
+        assert!(matches!(begun_outcome.await.unwrap(), Ok(Answer::Count(3))));
+        assert!(shared.state().under_way.is_empty());
+        assert!(matches!(shared.state().life, Life::Serving(_)));
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_child_has_begun_and_does_not_finish_ends_the_worker() {
+        let shared = shared();
+        let (worker, mut reader, _writer) = worker();
+        let serving = serve(&shared, worker);
+        let (begun, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+
+        drop(outcome);
+        shared.give_up(begun);
+        serving.await.unwrap();
+
+        assert!(matches!(shared.state().life, Life::Starting));
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_while_a_worker_ends_waits_for_the_next_one() {
+        let shared = shared();
+        let (first, reader, writer) = worker();
+        let serving = serve(&shared, first);
+        yield_now().await;
+        drop((reader, writer));
+        while matches!(shared.state().life, Life::Serving(_)) {
+            yield_now().await;
+        }
+
+        let (_, outcome) = ask(&shared, Operation::Probe);
+        serving.await.unwrap();
+        assert!(shared.mourn(), "another worker is wanted");
+        let (second, mut reader, mut writer) = worker();
+        let serving = serve(&shared, second);
+        let request = next(&mut reader).await;
+        reply(&mut writer, request.id, Ok(Answer::Done)).await;
+
+        assert_eq!(request.operation.name(), "probe");
+        assert!(matches!(outcome.await.unwrap(), Ok(Answer::Done)));
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_is_closed_finishes_what_was_begun_and_starts_no_other_worker() {
+        let shared = shared();
+        let (worker, mut reader, mut writer) = worker();
+        let serving = serve(&shared, worker);
+        let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
+        let (_, cleared_outcome) = ask(&shared, Operation::ListKeks);
+        let (_, waiting_outcome) = ask(&shared, Operation::Probe);
+        let _ = (next(&mut reader).await, next(&mut reader).await);
+
+        shared.close().await;
+        assert!(frame::read::<Request>(&mut reader).await.unwrap().is_none(), "the child sees the end");
+        reply(&mut writer, begun, Ok(Answer::Count(3))).await;
+        drop((reader, writer));
+        serving.await.unwrap();
+
+        assert!(!shared.mourn(), "another worker was wanted");
+        assert!(matches!(begun_outcome.await.unwrap(), Ok(Answer::Count(3))));
+        assert!(is_lost(&cleared_outcome.await.unwrap(), "list KEKs"));
+        assert!(is_lost(&waiting_outcome.await.unwrap(), "probe"));
+        let (answer, _) = oneshot::channel();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let late = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+        assert!(matches!(shared.take_in(late), Err(TokenError::WorkerLost { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_cannot_be_started_is_not_tried_without_end() {
+        let shared = shared();
+        shared.state().life = Life::Idle;
+
+        for _ in 0..2 {
+            let outcome = ask(&shared, Operation::Refresh).1.await.unwrap();
+            assert!(matches!(outcome, Err(TokenError::WorkerUnstartable { .. })));
+        }
+        let (answer, _) = oneshot::channel();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let third = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+
+        assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
+        assert!(matches!(shared.state().life, Life::Idle));
+    }
+}

@@ -1,0 +1,87 @@
+//! The inventory through the library, for what the command line does not offer: digests, and records of a crash.
+
+use crate::support::Rig;
+use keyward::{
+    access::local_caller,
+    audit::{Audit, Writer},
+    base::{
+        ids::KeySelector,
+        principal::Caller,
+        time::{Clock, SystemClock},
+    },
+    db::{Database, instance},
+    keys::{KeyError, Keys, api::SignRequest, sign::sign},
+    token::Token,
+};
+use std::sync::Arc;
+
+/// The rig's keys, opened as `keyward` opens them. The rig's commands must not run beside it.
+pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
+    let directory = rig.directory();
+    let db = Database::open(&directory.join("keyward.db")).await.unwrap();
+    let row = instance::read(&db).await.unwrap().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let writer = Writer { instance: row.id, suffix: row.writer.clone() };
+    let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await.unwrap();
+    let token = Token::new(rig.token_settings(2), None);
+    let caller = local_caller(row.owner_uid, row.owner_uid).unwrap();
+    (Keys { db, audit, token, clock, posture: row.posture }, caller)
+}
+
+fn request(algorithm: Option<&str>, digests: &[&[u8]], messages: &[&[u8]]) -> SignRequest {
+    use base64ct::{Base64, Encoding as _};
+    let encode = |inputs: &[&[u8]]| inputs.iter().map(|input| Base64::encode_string(input)).collect();
+    let algorithm = algorithm.map(|name| name.parse().unwrap());
+    SignRequest { algorithm, digests: encode(digests), messages: encode(messages) }
+}
+
+#[tokio::test]
+async fn digests_and_messages_give_signatures_that_verify_in_the_order_of_the_request() {
+    use base64ct::{Base64, Encoding as _};
+    let rig = Rig::new();
+    rig.key("web", "rsa-2048", "token-only");
+    let (_, public_key) = rig.id_and_public_key("web");
+    let (keys, caller) = open(&rig).await;
+    let selector = KeySelector::from("web");
+    let inputs: Vec<[u8; 48]> = (0..64).map(|number| [number; 48]).collect();
+    let inputs: Vec<&[u8]> = inputs.iter().map(<[u8; 48]>::as_slice).collect();
+    let scheme = "rsa-pss-sha384".parse().unwrap();
+
+    let of_digests = sign(&keys, &caller, &selector, request(Some("rsa-pss-sha384"), &inputs, &[])).await.unwrap();
+    let of_messages = sign(&keys, &caller, &selector, request(Some("rsa-pss-sha384"), &[], &inputs)).await.unwrap();
+    keys.token.close().await;
+
+    assert_eq!((of_digests.signatures.len(), of_messages.signatures.len()), (64, 64));
+    for (input, signature) in inputs.iter().zip(&of_digests.signatures) {
+        public_key.verify_prehash(scheme, input, &Base64::decode_vec(signature).unwrap()).unwrap();
+    }
+    for (input, signature) in inputs.iter().zip(&of_messages.signatures) {
+        public_key.verify(scheme, input, &Base64::decode_vec(signature).unwrap()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_hold_together_is_refused_before_the_token_is_asked() {
+    let rig = Rig::new();
+    rig.key("p", "p256", "token-only");
+    rig.key("e", "ed25519", "token-only");
+    let (keys, caller) = open(&rig).await;
+    let (digest, short): (&[u8], &[u8]) = (&[7; 32], &[7; 31]);
+    let not_base64 = SignRequest { algorithm: None, digests: Vec::new(), messages: vec!["*".to_owned()] };
+
+    for (key, request, expected) in [
+        ("p", request(None, &[], &[]), "sign-count"),
+        ("p", request(None, &[digest], &[b"message"]), "sign-count"),
+        ("p", request(None, &[digest; 65], &[]), "sign-count"),
+        ("p", request(None, &[digest, short], &[]), "sign-input-malformed"),
+        ("p", request(Some("ecdsa-sha384"), &[digest], &[]), "sign-input-malformed"),
+        ("e", request(None, &[digest], &[]), "sign-input-malformed"),
+        ("p", not_base64, "sign-input-malformed"),
+    ] {
+        use keyward::base::fault::Fault as _;
+        let refused: KeyError = sign(&keys, &caller, &KeySelector::from(key), request).await.unwrap_err();
+        assert_eq!(refused.entry().code, expected, "{refused}");
+    }
+    keys.db.close().await;
+    assert_eq!(rig.recorded_signatures(), 0);
+}

@@ -1,0 +1,40 @@
+"""What lies in a token: `objects.py PIN list`, and behind keyward's back `destroy UUID` or `plant UUID`.
+
+`list` answers a JSON array; an attribute that the object has not, or does not show, is null. `plant` makes
+another P-256 pair under the id of a key.
+"""
+
+import json
+import sys
+
+from cryptoki import BOOLS, Refused, Session, id_of
+
+P256 = bytes.fromhex("06082a8648ce3d030107")
+SHOWN = ["CLASS", "KEY_TYPE", "ID", "LABEL", *BOOLS, "UNWRAP_TEMPLATE"]
+
+
+def shown(session, handle, name):
+    try:
+        value = session.get(handle, name)
+    except (KeyError, Refused):
+        return None
+    if name == "LABEL":
+        return value.decode()
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def main(pin, action, uuid=None):
+    session = Session("keyward", pin)
+    if action == "destroy":
+        for handle in session.find(ID=id_of(uuid)):
+            session.destroy(handle)
+        return
+    if action == "plant":
+        public = dict(TOKEN=True, PRIVATE=False, ID=id_of(uuid), EC_PARAMS=P256)
+        session.generate_pair(public, dict(TOKEN=True, PRIVATE=True, SENSITIVE=True, ID=id_of(uuid), SIGN=True))
+        return
+    objects = [{name: shown(session, handle, name) for name in SHOWN} for handle in session.find()]
+    json.dump(objects, sys.stdout)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,100 @@
+//! The rig's token from two other sides: through `PyKCS11` as another program, and through keyward's own pool.
+
+use super::Rig;
+use keyward::{app::settings::Settings, base::ids::KeyId, pki::public_key::PublicKey, token::TokenSettings};
+use serde_json::Value;
+use std::{os::unix::fs::symlink, path::PathBuf};
+
+/// `CKO_CERTIFICATE`.
+pub(crate) const CERTIFICATE: u64 = 1;
+/// `CKO_PUBLIC_KEY`.
+pub(crate) const PUBLIC_KEY: u64 = 2;
+/// `CKO_PRIVATE_KEY`.
+pub(crate) const PRIVATE_KEY: u64 = 3;
+
+impl Rig {
+    /// Path of the PKCS#11 module.
+    pub(crate) fn module(&self) -> String {
+        let settings = Settings::read(&self.directory()).unwrap();
+        settings.token.module.to_str().unwrap().to_owned()
+    }
+
+    /// Path of the file with the user PIN.
+    pub(crate) fn pin_file(&self) -> PathBuf {
+        self.directory().join("softhsm/pin")
+    }
+
+    /// What `token/objects.py` answers to a command.
+    pub(crate) fn pkcs11(&self, arguments: &[&str]) -> Value {
+        let module = self.module();
+        let mut all = vec![module.as_str()];
+        all.extend(arguments);
+        self.python("token/objects.py", &all).succeeded().json()
+    }
+
+    /// The same for commands that log in.
+    pub(crate) fn pkcs11_as_user(&self, command: &str, arguments: &[&str]) -> Value {
+        let pin_file = self.pin_file();
+        let mut all = vec![command, pin_file.to_str().unwrap()];
+        all.extend(arguments);
+        self.pkcs11(&all)
+    }
+
+    /// Every key and certificate object of the token with its attributes, in an order that stays.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        let mut objects = self.pkcs11_as_user("dump", &[]).as_array().unwrap().clone();
+        objects.sort_by_key(|object| (object["ID"].to_string(), object["CLASS"].as_u64()));
+        objects
+    }
+
+    /// The one object of this class and label.
+    pub(crate) fn object(&self, class: u64, label: &str) -> Value {
+        one(&self.objects(), class, label)
+    }
+
+    /// How keyward's own pool reaches the token, with `sessions` session threads.
+    ///
+    /// The worker's command line begins with a path inside the rig, so that it can be told from the workers of other
+    /// tests in this process.
+    pub(crate) fn token_settings(&self, sessions: usize) -> TokenSettings {
+        let directory = self.directory();
+        let executable = self.path("worker");
+        if !executable.exists() {
+            symlink(env!("CARGO_BIN_EXE_keyward"), &executable).unwrap();
+        }
+        let settings = Settings::read(&directory).unwrap().token(&directory).unwrap();
+        TokenSettings { executable, sessions, ..settings }
+    }
+
+    /// Id and public key of a key.
+    pub(crate) fn id_and_public_key(&self, label: &str) -> (KeyId, PublicKey) {
+        let key = self.json(&["key", "show", label]);
+        let public_key = PublicKey::from_pem(key["public_key_pem"].as_str().unwrap()).unwrap();
+        (key["id"].as_str().unwrap().parse().unwrap(), public_key)
+    }
+
+    /// The newest record of the management log.
+    pub(crate) fn last_record(&self) -> Value {
+        self.json(&["audit", "list", "--limit", "1"])["items"][0].clone()
+    }
+
+    /// How many signatures the signature log tells of, at most 1,000.
+    pub(crate) fn recorded_signatures(&self) -> usize {
+        let records = self.json(&["audit", "list", "--log", "signatures", "--limit", "1000"]);
+        records["items"].as_array().unwrap().iter().filter(|record| record["event"] == "key.sign").count()
+    }
+}
+
+/// The one object of this class and label.
+#[track_caller]
+pub(crate) fn one(objects: &[Value], class: u64, label: &str) -> Value {
+    let of_label = |object: &&Value| object["CLASS"] == class && object["LABEL"] == label;
+    let found: Vec<&Value> = objects.iter().filter(of_label).collect();
+    assert_eq!(found.len(), 1, "objects of class {class} with the label {label}: {found:?}");
+    found[0].clone()
+}
+
+/// The CKA_ID of a key, in hex, from its JSON.
+pub(crate) fn cka_id(key: &Value) -> String {
+    key["id"].as_str().unwrap().replace('-', "")
+}
