@@ -9,6 +9,8 @@ pub mod init;
 pub mod settings;
 mod softhsm;
 pub mod start;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use error::AppError;

@@ -11,7 +11,7 @@ use crate::certificates::CertificateError;
 use crate::db::DbError;
 use crate::keys::KeyError;
 use crate::pki::PkiError;
-use crate::token::TokenError;
+use crate::token::{TokenError, error::KEK_DIFFERS};
 use std::{io, path::PathBuf};
 
 /// Why a backup, restore or drill did not succeed.
@@ -127,7 +127,6 @@ crate::catalogue! {
     DESTINATION_EMPTY = NotFound, "no-archive", "there is no archive at the destination", "make one with `keyward backup run`, or name the file";
     DESTINATION_FAILED = Unavailable, "destination-failed", "the destination cannot be used", "check free space, mounts and rights of the directory; no archive was left half written";
     DESTINATION_TAKEN = Conflict, "destination-taken", "a file of that name is there", "move it away: keyward overwrites no archive";
-    KEK_DIFFERS = Conflict, "kek-differs", "the archive was made under another KEK", "give the share file of the ceremony with these KCVs (`--share-file F`), or bring its KEK into this token with `keyward ceremony recover`";
     KEY_NOT_IN_ARCHIVE = NotFound, "key-not-in-archive", "the archive does not hold the key", "`keyward backup verify FILE` says how many keys it holds; try an older or newer one";
     OLDER_THAN_KNOWN = Conflict, "older-than-known", "a newer archive is known", "restore `latest`, or add `--older-than-known` if that is what you want; destroyed keys stay destroyed";
     ROOT_DIFFERS = Conflict, "root-differs", "the archive leads to another root", "compare with the root fingerprint on the share sheets; do not use an archive that leads elsewhere";

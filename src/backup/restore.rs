@@ -45,7 +45,8 @@ pub async fn restore(
     require(caller, &[Role::Operator])?;
     let _turn = backups.turn.lock().await;
     let archive = Archive::open(&backups.latest_or(query.latest, given).await?)?;
-    let share = query.recovery.as_deref().map(|recovery| backups.recoveries.take(recovery)).transpose()?;
+    let take = |recovery| backups.recoveries.take(backups.keys.clock.as_ref(), caller, recovery);
+    let share = query.recovery.as_deref().map(take).transpose()?;
     let object = ObjectRef::new("archive", &archive.sha256, archive.name());
     let detail = json!({ "sequence": archive.manifest.sequence, "checkpoints": archive.manifest.checkpoints });
     let intent = backups.keys.audit.intent(caller, "backup.restore", &object, detail).await?;

@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, second, table},
+    output::{Output, put_line, second, table},
 };
 use crate::audit::api::{GivenCheckpoint, Log, ObjectRef, Order, Record, RecordFilter, VerifyReport};
 use crate::base::fault::Kind;
@@ -71,7 +71,7 @@ pub(super) async fn run(audit: Audit, client: &Client, output: Output) -> Result
             let file = NewFile::create(&out)?;
             let lines = client.audit_export().await?;
             file.finish(&lines)?;
-            output.answer(&json!({ "file": out, "size_bytes": lines.len() }), |_| println!("{}", out.display()));
+            output.answer(&json!({ "file": out, "size_bytes": lines.len() }), |_| put_line!("{}", out.display()));
             Ok(())
         }
         Audit::Verify { against, .. } => {
@@ -83,7 +83,7 @@ pub(super) async fn run(audit: Audit, client: &Client, output: Output) -> Result
         }
         Audit::Checkpoint => {
             output.answer(&client.checkpoint().await?, |answer| {
-                println!("{}\n{}", answer.management, answer.signatures);
+                put_line!("{}\n{}", answer.management, answer.signatures);
             });
             Ok(())
         }
@@ -102,14 +102,14 @@ pub(super) fn verify_file(file: &Path, cert: &Path, against: &[PathBuf], output:
 fn judge(report: &VerifyReport, output: Output) -> Result<(), CliError> {
     output.answer(report, |report| {
         for log in &report.logs {
-            println!("{}  {} records, root {}", log.log, log.size, log.root);
+            put_line!("{}  {} records, root {}", log.log, log.size, log.root);
         }
         for problem in &report.problems {
             let seq = problem.seq.map_or_else(String::new, |seq| format!(" at {seq}"));
             let log = problem.log.map_or_else(String::new, |log| format!(" in {log}"));
-            println!("{}{log}{seq}: {}", problem.kind, problem.detail);
+            put_line!("{}{log}{seq}: {}", problem.kind, problem.detail);
         }
-        println!("{}", if report.valid { "valid" } else { "NOT VALID" });
+        put_line!("{}", if report.valid { "valid" } else { "NOT VALID" });
     });
     if report.valid { Ok(()) } else { Err(CliError::Outcome(Kind::Invalid)) }
 }

@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files,
-    output::{Output, day, lines, minute, second, table},
+    output::{Output, day, lines, minute, put_line, second, table},
 };
 use crate::backup::api::{
     BackupView, CoverageAnswer, DrillAnswer, DrillQuery, DrillResult, Light, RestoreAnswer, RestoreQuery,
@@ -190,7 +190,7 @@ fn show_restore(answer: &RestoreAnswer) {
         ("KEKs", answer.keks.clone()),
     ]);
     for failure in &answer.failed {
-        println!("failed: {} ({}): {}", failure.label, failure.code, failure.detail);
+        put_line!("failed: {} ({}): {}", failure.label, failure.code, failure.detail);
     }
 }
 
@@ -203,7 +203,7 @@ fn show_drill(answer: &DrillAnswer) {
         ("signature", answer.report.signature_file.clone()),
     ]);
     for key in answer.keys.iter().filter(|key| key.result != DrillResult::Proved) {
-        println!("{}: {} ({})", key.result, key.label, key.code);
+        put_line!("{}: {} ({})", key.result, key.label, key.code);
     }
 }
 
@@ -220,8 +220,11 @@ fn cover(answer: &CoverageAnswer) {
     });
     table(["KEY", "STATE", "WHY", "LAST BACKUP", "LAST PROOF"], rows);
     let summary = &answer.summary;
-    println!(
+    put_line!(
         "\n{} green, {} amber, {} red, {} token-only",
-        summary.green, summary.amber, summary.red, summary.token_only
+        summary.green,
+        summary.amber,
+        summary.red,
+        summary.token_only
     );
 }

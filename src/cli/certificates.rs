@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, day, lines, second, table},
+    output::{Output, day, lines, put, put_line, second, table},
 };
 use crate::base::algorithm::SignatureAlgorithm;
 use crate::certificates::api::{AddRequest, CertificateView, SelfSignRequest};
@@ -58,7 +58,7 @@ pub(super) async fn run(cert: Cert, client: &Client, output: Output) -> Result<(
             let request = SelfSignRequest { subject, san, days: Some(days), signature_algorithm };
             let answer = client.self_sign(&key, &request).await?;
             file.finish(answer.pem.as_bytes())?;
-            output.answer(&answer, |_| println!("{}", out.display()));
+            output.answer(&answer, |_| put_line!("{}", out.display()));
         }
         Cert::Add { key, file } => {
             let request = AddRequest { pem: files::read_text(&file)? };
@@ -71,7 +71,7 @@ pub(super) async fn run(cert: Cert, client: &Client, output: Output) -> Result<(
                     certificate.subject.clone(),
                     certificate.issuer.clone(),
                     day(certificate.not_after),
-                    certificate.id[..16].to_owned(),
+                    beginning(&certificate.id).to_owned(),
                 ]
             };
             output.answer(&client.certificates().await?, |page| {
@@ -92,5 +92,21 @@ fn show(certificate: &CertificateView) {
         ("serial", certificate.serial.clone()),
         ("valid", format!("{} to {}", second(certificate.not_before), second(certificate.not_after))),
     ]);
-    print!("{}", certificate.pem);
+    put(format_args!("{}", certificate.pem));
+}
+
+/// Enough of an id to tell certificates apart.
+fn beginning(id: &str) -> &str {
+    id.get(..16).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_short_is_shown_whole() {
+        assert_eq!(beginning("0123456789abcdef0123"), "0123456789abcdef");
+        assert_eq!(beginning("0123"), "0123");
+    }
 }

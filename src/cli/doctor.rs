@@ -2,7 +2,7 @@
 
 use super::{
     exit::CliError,
-    output::{Output, table},
+    output::{Output, put_line, table},
 };
 use crate::client::Client;
 use crate::token::api::{AlgorithmCapability, Capabilities};
@@ -24,7 +24,7 @@ fn show(capabilities: &Capabilities) {
         [seen.algorithm.to_string(), yes(seen.sign), yes(seen.wrap), meaning]
     };
     table(["ALGORITHM", "SIGNS", "WRAPS", "MEANS"], capabilities.algorithms.iter().map(row));
-    println!();
+    put_line!("");
     let findings = [
         (
             "RFC 5649 key wrap",

@@ -3,10 +3,11 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, lines, minute, second, table},
+    output::{Output, lines, minute, put_line, second, table},
 };
 use crate::client::Client;
-use crate::export::api::{ExportFormat, ExportProfile, ExportRequest, ExportView};
+use crate::export::api::{ExportFormat, ExportRequest, ExportView};
+use crate::pki::pkcs12::Pkcs12Profile;
 use clap::Subcommand;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -15,8 +16,8 @@ use std::path::PathBuf;
 pub(super) enum Export {
     /// Release an exportable key into an encrypted file (mode 0600, never overwritten)
     #[command(after_help = "Profiles of PKCS#12:
-  modern  AES-256, SHA-256: OpenSSL from 1.1.1, Java from 8u301, NSS, GnuTLS, Windows Server 2019
-  compat  3DES, SHA-1: also older Java, Windows Server 2016, iOS 17, macOS 14
+  modern  AES-256, SHA-256: OpenSSL 3, Java from 8u301, NSS, GnuTLS, Windows from Server 2019
+  compat  3DES, SHA-1: what `modern` opens in, and Java before 8u301, Windows Server 2016, iOS 17, macOS 14
 
 Example:
   keyward export create web --format pkcs12 --out web.p12 --passphrase-file pass")]
@@ -28,7 +29,7 @@ Example:
         format: ExportFormat,
         /// modern or compat; PKCS#12 only [default: modern]
         #[arg(long)]
-        profile: Option<ExportProfile>,
+        profile: Option<Pkcs12Profile>,
         /// Name of the entry inside [default: the label]
         #[arg(long)]
         alias: Option<String>,
@@ -69,7 +70,7 @@ pub(super) async fn run(export: Export, client: &Client, output: Output) -> Resu
             file.finish(&bytes)?;
             output.answer(&Created { export, file: out }, |created| {
                 show(&created.export);
-                println!("file         {}", created.file.display());
+                put_line!("file         {}", created.file.display());
             });
         }
         Export::List => {

@@ -143,7 +143,8 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     if !io::stdin().is_terminal() {
         return Err(refused());
     }
-    eprint!("{question}? Type `yes` to go on: ");
+    // Without a line end; nobody listens if it cannot be written, and then nobody answers.
+    let _ = write!(io::stderr(), "{question}? Type `yes` to go on: ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| CliError::file("reading", "the answer", error))?;
     if answer.trim() == "yes" { Ok(()) } else { Err(refused()) }

@@ -3,13 +3,13 @@
 use super::{
     exit::CliError,
     files::{self, NewFile},
-    output::{Output, lines, second, table},
+    output::{Output, lines, put, put_line, second, table},
 };
 use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     custody::{KeyPolicy, Presence, Purpose},
 };
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
 use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
@@ -117,7 +117,7 @@ pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) ->
             let file = NewFile::create_public(&out)?;
             let answer = client.csr(&key, &CsrRequest { subject, san, signature_algorithm }).await?;
             file.finish(answer.pem.as_bytes())?;
-            output.answer(&answer, |_| println!("{}", out.display()));
+            output.answer(&answer, |_| put_line!("{}", out.display()));
             Ok(())
         }
         Key::Sign { key, input, signature_algorithm, out } => {
@@ -166,8 +166,8 @@ async fn public(client: &Client, key: &str, out: Option<PathBuf>, output: Output
         NewFile::create_public(out)?.finish(answer.pem.as_bytes())?;
     }
     output.answer(&answer, |answer| match &out {
-        Some(out) => println!("{}", out.display()),
-        None => print!("{}", answer.pem),
+        Some(out) => put_line!("{}", out.display()),
+        None => put(format_args!("{}", answer.pem)),
     });
     Ok(())
 }
@@ -184,19 +184,21 @@ async fn sign(
         Some(algorithm) => algorithm,
         None => client.key(key).await?.algorithm.default_signature(),
     };
-    // Hashed on this side, so that a message may be longer than a request.
-    let (digests, messages) = match algorithm.digest() {
-        Some(digest) => (vec![Base64::encode_string(&digest_of(digest, &message))], Vec::new()),
-        None => (Vec::new(), vec![Base64::encode_string(&message)]),
-    };
-    let answer = client.sign(key, &SignRequest { algorithm: Some(algorithm), digests, messages }).await?;
+    let answer = client.sign(key, &to_sign(algorithm, &message)).await?;
     let signature = answer.signatures.first().map_or("", String::as_str);
-    let signature = Base64::decode_vec(signature).map_err(|error| {
-        CliError::invalid(format!("the answer is not base64: {error}"), "client and server must be the same version")
-    })?;
+    let signature = Base64::decode_vec(signature).map_err(ClientError::unreadable)?;
     file.finish(&signature)?;
-    output.answer(&answer, |answer| println!("{}  ({})", out.display(), answer.algorithm));
+    output.answer(&answer, |answer| put_line!("{}  ({})", out.display(), answer.algorithm));
     Ok(())
+}
+
+/// What is sent of a message: its digest, so that it may be of any length; for Ed25519 itself.
+fn to_sign(algorithm: SignatureAlgorithm, message: &[u8]) -> SignRequest {
+    let (digests, messages) = match algorithm.digest() {
+        Some(digest) => (vec![Base64::encode_string(&digest_of(digest, message))], Vec::new()),
+        None => (Vec::new(), vec![Base64::encode_string(message)]),
+    };
+    SignRequest { algorithm: Some(algorithm), digests, messages }
 }
 
 async fn destroy(client: &Client, key: &str, yes: bool, output: Output) -> Result<(), CliError> {
@@ -204,9 +206,9 @@ async fn destroy(client: &Client, key: &str, yes: bool, output: Output) -> Resul
     files::confirm(&format!("Destroy {} ({}, {})", view.label, view.algorithm, view.id), yes)?;
     let answer = client.destroy_key(key).await?;
     output.answer(&answer, |answer| {
-        println!("{} destroyed, {} objects", answer.label, answer.objects);
+        put_line!("{} destroyed, {} objects", answer.label, answer.objects);
         for copy in &answer.copies {
-            println!("a copy is still in {} {} of {}", copy.kind, copy.holder, copy.made_at);
+            put_line!("a copy is still in {} {} of {}", copy.kind, copy.holder, copy.made_at);
         }
     });
     Ok(())
@@ -227,5 +229,21 @@ fn show(key: &KeyView) {
         ("comment", key.comment.clone()),
         ("created", second(key.created_at)),
     ]);
-    print!("{}", key.public_key_pem);
+    put(format_args!("{}", key.public_key_pem));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_sent_as_its_digest_and_whole_for_ed25519_only() {
+        let hashed = to_sign(SignatureAlgorithm::EcdsaSha256, b"abc");
+        let whole = to_sign(SignatureAlgorithm::Ed25519, b"abc");
+
+        // FIPS 180-4, SHA-256 of "abc".
+        assert_eq!(hashed.digests, ["ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="]);
+        assert!(hashed.messages.is_empty());
+        assert_eq!((whole.digests.len(), whole.messages), (0, vec!["YWJj".to_owned()]));
+    }
 }

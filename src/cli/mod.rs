@@ -3,8 +3,6 @@
 //! With `-o json` one JSON document goes to standard output and nothing else; messages, progress and
 //! prompts go to standard error. Secrets come from files or a prompt, never from arguments.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
-
 mod audit;
 mod backups;
 mod ceremonies;
@@ -114,7 +112,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Errors => {
-                print!("{}", errors_page::page(exit::ENTRIES));
+                output::put(format_args!("{}", errors_page::page()));
                 Ok(())
             }
             command => {

@@ -7,7 +7,26 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+/// As `println!`, to a reader that may have closed the pipe.
+macro_rules! put_line {
+    ($($text:tt)*) => { $crate::cli::output::put(format_args!("{}\n", format_args!($($text)*))) };
+}
+pub(super) use put_line;
+
+/// Writes to standard output. A reader that closed the pipe has what it wanted, and the command still ends as it should.
+pub(super) fn put(text: fmt::Arguments<'_>) {
+    let _ = io::stdout().write_fmt(text);
+}
+
+/// Writes a line to standard error, if anybody listens.
+pub(super) fn tell(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,11 +62,7 @@ impl Output {
     /// Prints an answer: as JSON, or by the given words.
     pub(super) fn answer<T: Serialize>(self, answer: &T, words: impl FnOnce(&T)) {
         match self.format {
-            Format::Json => {
-                let text = serde_json::to_string_pretty(answer).unwrap_or_default();
-                // A reader that closed the pipe has what it wanted.
-                let _ = writeln!(io::stdout(), "{text}");
-            }
+            Format::Json => put_line!("{}", serde_json::to_string_pretty(answer).unwrap_or_default()),
             Format::Table => words(answer),
         }
     }
@@ -55,7 +70,7 @@ impl Output {
     /// A message for people, beside the answer.
     pub(super) fn say(self, message: &str) {
         if !self.quiet {
-            eprintln!("{message}");
+            tell(format_args!("{message}"));
         }
     }
 
@@ -64,10 +79,9 @@ impl Output {
         if self.problem_as_json(report, request) {
             return;
         }
-        eprintln!("error: {}", report.detail);
-        eprintln!("       {}", report.advice);
         let request = if request.is_empty() { String::new() } else { format!(", request {request}") };
-        eprintln!("       ({}{request})", report.code);
+        let Report { detail, advice, code, .. } = report;
+        tell(format_args!("error: {detail}\n       {advice}\n       ({code}{request})"));
     }
 
     /// Prints a problem if answers are printed as JSON; says whether.
@@ -129,7 +143,7 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
             _ => ColumnConstraint::ContentWidth,
         });
     }
-    println!("{}", table.trim_fmt());
+    put_line!("{}", table.trim_fmt());
 }
 
 /// Prints names and values, one a line; further lines of a value stand under its first.
@@ -138,7 +152,7 @@ pub(super) fn lines<'a>(lines: impl IntoIterator<Item = (&'a str, String)>) {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in lines {
         let value = or_dash(value).replace('\n', &format!("\n{:width$}  ", ""));
-        println!("{name:width$}  {value}");
+        put_line!("{name:width$}  {value}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! SQL of commands.
 
-use super::api::{CommandState, CommandView, ProgressView};
+use super::api::{CommandView, ProgressView};
 use crate::base::{fault::Report, ids::CommandId, time::Timestamp};
 use crate::db::{Database, DbError, commit};
 use sqlx::{Row as _, sqlite::SqliteRow};
@@ -21,21 +21,17 @@ pub(super) async fn insert(db: &Database, view: &CommandView, principal: &str) -
     commit(transaction).await
 }
 
-pub(super) async fn end(
-    db: &Database,
-    id: CommandId,
-    state: CommandState,
-    result: Option<String>,
-    problem: Option<String>,
-    at: Timestamp,
-) -> Result<(), DbError> {
+/// Writes how a command ended.
+pub(super) async fn end(db: &Database, view: &CommandView) -> Result<(), DbError> {
+    let result = view.result.as_ref().map(ToString::to_string);
+    let problem = view.problem.as_ref().map(serde_json::to_string).transpose().map_err(|error| corrupt(&error))?;
     let mut transaction = db.begin().await?;
     sqlx::query("UPDATE commands SET state = $2, result = $3, problem = $4, finished_at = $5 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(state.as_str())
+        .bind(view.id.to_string())
+        .bind(view.state.as_str())
         .bind(result)
         .bind(problem)
-        .bind(at.as_millis())
+        .bind(view.finished_at.map(Timestamp::as_millis))
         .execute(&mut *transaction)
         .await?;
     commit(transaction).await

@@ -12,8 +12,8 @@ pub enum CommandError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// keyward ended before the command did.
-    #[error("keyward ended while the command was at work")]
+    /// keyward, or its work on the command, ended before the command did.
+    #[error("the command broke off while it was at work")]
     Interrupted,
     /// No such command.
     #[error("there is no command {id}")]
@@ -24,7 +24,7 @@ pub enum CommandError {
 }
 
 crate::catalogue! {
-    INTERRUPTED = Unavailable, "command-interrupted", "keyward ended while the command was at work", "nothing acknowledged was lost; give the command again: backups begin anew, restores go on where they were";
+    INTERRUPTED = Unavailable, "command-interrupted", "the command broke off while it was at work", "nothing acknowledged was lost; give the command again: backups begin anew, restores go on where they were";
     UNKNOWN = NotFound, "command-unknown", "there is no such command", "use the id that the answer 202 gave";
 }
 

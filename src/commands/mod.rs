@@ -1,7 +1,8 @@
 //! Commands: long work as a recorded unit with progress and result, whoever asked for it.
 //!
-//! Invariants: a command has a row before it begins; it ends once, with a result or a problem; one that
-//! was running when keyward ended is failed at the next start, never running for ever.
+//! Invariants: a command has a row before it begins; it ends once, with a result or a problem, whatever becomes
+//! of its work or of the disk; one that nobody works on any more is failed, never running for ever. While
+//! keyward runs, memory knows best: the row is the durable copy of how a command ended.
 
 pub mod api;
 mod db;
@@ -17,7 +18,7 @@ use crate::base::{
     time::Clock,
 };
 use crate::db::Database;
-use api::{CommandState, CommandView, ProgressView};
+use api::{CommandState, CommandView};
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -34,28 +35,23 @@ pub struct Commands {
     db: Database,
     audit: Audit,
     clock: Arc<dyn Clock>,
-    live: Arc<Mutex<HashMap<CommandId, watch::Receiver<Live>>>>,
+    /// Commands at work, and those whose end could not be written.
+    live: Arc<Mutex<HashMap<CommandId, watch::Receiver<CommandView>>>>,
 }
 
 /// How far a running command is; given to the work, which moves it on.
 #[derive(Clone, Debug)]
-pub struct Progress(watch::Sender<Live>);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Live {
-    progress: ProgressView,
-    ended: bool,
-}
+pub struct Progress(watch::Sender<CommandView>);
 
 impl Progress {
     /// Says how much there is to do, in keys.
     pub fn expect(&self, total: usize) {
-        self.0.send_modify(|live| live.progress.total = total);
+        self.0.send_modify(|view| view.progress.total = total);
     }
 
     /// One more is done.
     pub fn advance(&self) {
-        self.0.send_modify(|live| live.progress.done += 1);
+        self.0.send_modify(|view| view.progress.done += 1);
     }
 }
 
@@ -81,25 +77,27 @@ impl Commands {
         work: impl FnOnce(Progress) -> F,
     ) -> Result<CommandView, CommandError>
     where
-        T: Serialize + Send,
+        T: Serialize + Send + 'static,
         E: Fault,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let id = CommandId::new();
-        let view = CommandView::new(id, kind, caller.request, self.clock.now());
+        let view = CommandView::new(CommandId::new(), kind, caller.request, self.clock.now());
         db::insert(&self.db, &view, &caller.principal.id).await?;
-        let (sender, receiver) = watch::channel(Live::default());
-        self.live().insert(id, receiver);
-        let work = work(Progress(sender.clone()));
-        let (this, caller) = (self.clone(), caller.clone());
+        let (sender, receiver) = watch::channel(view.clone());
+        self.live().insert(view.id, receiver);
+        // A task of its own, so that a panic in the work is seen from outside.
+        let work = tokio::spawn(work(Progress(sender.clone())));
+        let (this, caller, id) = (self.clone(), caller.clone(), view.id);
         tokio::spawn(async move {
-            let outcome = work.await;
-            if let Err(error) = &outcome {
-                this.record_refusal(&caller, id, kind, error).await;
-            }
-            this.end(id, outcome).await;
-            sender.send_modify(|live| live.ended = true);
-            this.live().remove(&id);
+            let outcome = match work.await {
+                Ok(Ok(result)) => Ok(serde_json::to_value(result).unwrap_or_default()),
+                Ok(Err(error)) => Err(this.refusal(&caller, (kind, id), &error).await),
+                Err(cause) => {
+                    tracing::error!(request.id = %caller.request, command.id = %id, %cause, "a command broke off");
+                    Err(this.refusal(&caller, (kind, id), &CommandError::Interrupted).await)
+                }
+            };
+            this.end(&sender, outcome).await;
         });
         Ok(view)
     }
@@ -110,45 +108,184 @@ impl Commands {
     /// There is no such command.
     pub async fn show(&self, id: CommandId, seen: usize, wait: Duration) -> Result<CommandView, CommandError> {
         let live = self.live().get(&id).cloned();
-        let mut progress = None;
         if let Some(mut live) = live {
-            let moved_on = live.wait_for(|live| live.ended || live.progress.done > seen);
+            let moved_on = live.wait_for(|view| view.state != CommandState::Running || view.progress.done > seen);
             // Over time, and over when the sender is gone: both mean to answer with what there is.
             let _ = tokio::time::timeout(wait, moved_on).await;
-            progress = Some(live.borrow().progress);
+            return Ok(live.borrow().clone());
         }
         let mut view = db::find(&self.db, id).await?.ok_or(CommandError::Unknown { id })?;
-        view.progress = progress.unwrap_or_default();
+        if view.state == CommandState::Running {
+            view.state = CommandState::Failed;
+            view.problem = Some(Report::of(&CommandError::Interrupted));
+        }
         Ok(view)
     }
 
-    /// A command that was refused before its intent leaves a record all the same; an internal fault its words in the log.
-    async fn record_refusal(&self, caller: &Caller, id: CommandId, kind: &'static str, error: &dyn Fault) {
-        if error.entry().kind == Kind::Internal {
-            tracing::error!(request.id = %caller.request, command.id = %id, error = %error, "an internal fault");
+    /// The report of a failure. One that was met before the intent leaves a record all the same; an internal one its
+    /// words in the log.
+    async fn refusal(&self, caller: &Caller, (kind, id): (&'static str, CommandId), error: &dyn Fault) -> Report {
+        let report = Report::of(error);
+        if report.kind == Kind::Internal {
+            tracing::error!(request.id = %caller.request, command.id = %id, %error, "an internal fault");
         }
-        if caller.is_recorded() {
-            return;
+        if !caller.is_recorded() {
+            let object = ObjectRef::new("command", id, "");
+            let verdict = Verdict::of_fault(error, json!({}));
+            if let Err(error) = self.audit.event(caller, kind, &object, verdict).await {
+                tracing::error!(request.id = %caller.request, %error, "a refusal could not be recorded");
+            }
         }
-        let object = ObjectRef::new("command", id, "");
-        let verdict = Verdict::of_fault(error, json!({}));
-        if let Err(error) = self.audit.event(caller, kind, &object, verdict).await {
-            tracing::error!(request.id = %caller.request, error = %error, "a refusal could not be recorded");
+        report
+    }
+
+    /// Writes the end down, then tells of it. What cannot be written stays in memory, for whoever asks.
+    async fn end(&self, sender: &watch::Sender<CommandView>, outcome: Result<serde_json::Value, Report>) {
+        let mut view = sender.borrow().clone();
+        view.finished_at = Some(self.clock.now());
+        match outcome {
+            Ok(result) => (view.state, view.result) = (CommandState::Done, Some(result)),
+            Err(report) => (view.state, view.problem) = (CommandState::Failed, Some(report)),
+        }
+        let id = view.id;
+        let written = db::end(&self.db, &view).await;
+        sender.send_replace(view);
+        match written {
+            Ok(()) => drop(self.live().remove(&id)),
+            Err(error) => {
+                tracing::error!(command.id = %id, %error, "the end of the command could not be recorded");
+            }
         }
     }
 
-    async fn end<T: Serialize, E: Fault>(&self, id: CommandId, outcome: Result<T, E>) {
-        let (state, result, problem) = match outcome {
-            Ok(result) => (CommandState::Done, serde_json::to_string(&result).ok(), None),
-            Err(error) => (CommandState::Failed, None, serde_json::to_string(&Report::of(&error)).ok()),
-        };
-        let ended = db::end(&self.db, id, state, result, problem, self.clock.now()).await;
-        if let Err(error) = ended {
-            tracing::error!(command.id = %id, error = %error, "the end of the command could not be recorded");
-        }
-    }
-
-    fn live(&self) -> MutexGuard<'_, HashMap<CommandId, watch::Receiver<Live>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<CommandId, watch::Receiver<CommandView>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Writer;
+    use crate::base::{ids::InstanceId, time::SystemClock};
+    use tempfile::TempDir;
+
+    /// Longer than any test: a wait that ends only because the command did.
+    const LONG: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        commands: Commands,
+        _directory: TempDir,
+    }
+
+    impl Bench {
+        async fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let db = Database::open(&directory.path().join("keyward.db")).await.unwrap();
+            let writer = Writer { instance: InstanceId::new(), suffix: String::new() };
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let audit = Audit::open(db.clone(), directory.path().join("audit"), writer, clock.clone()).await.unwrap();
+            Self { commands: Commands::open(db, audit, clock).await.unwrap(), _directory: directory }
+        }
+
+        async fn sql(&self, statement: &'static str) {
+            sqlx::query(statement).execute(self.commands.db.reader()).await.unwrap();
+        }
+
+        async fn ended<T, F>(&self, work: impl FnOnce(Progress) -> F) -> CommandView
+        where
+            T: Serialize + Send + 'static,
+            F: Future<Output = Result<T, CommandError>> + Send + 'static,
+        {
+            let command = self.commands.start(&Caller::system(), "backup.run", work).await.unwrap();
+            self.commands.show(command.id, usize::MAX, LONG).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_ends_with_its_result_and_so_does_its_row() {
+        let bench = Bench::new().await;
+
+        let view = bench.ended(|_| async { Ok(7) }).await;
+        let row = db::find(&bench.commands.db, view.id).await.unwrap().unwrap();
+
+        assert_eq!((view.state, &view.result), (CommandState::Done, &Some(json!(7))));
+        assert_eq!((row.state, row.result, row.finished_at), (CommandState::Done, Some(json!(7)), view.finished_at));
+        assert!(bench.commands.live().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_end_cannot_be_written_is_answered_with_its_end_all_the_same() {
+        let bench = Bench::new().await;
+        bench.sql("CREATE TRIGGER full BEFORE UPDATE ON commands BEGIN SELECT RAISE(ABORT, 'disk full'); END").await;
+
+        let done = bench.ended(|_| async { Ok(7) }).await;
+        let failed = bench.ended(|_| async { Err::<(), _>(CommandError::Interrupted) }).await;
+        let again = bench.commands.show(done.id, 0, Duration::ZERO).await.unwrap();
+
+        assert_eq!((done.state, done.result), (CommandState::Done, Some(json!(7))));
+        assert_eq!(
+            (failed.state, failed.problem.unwrap().code.as_str()),
+            (CommandState::Failed, "command-interrupted")
+        );
+        assert_eq!(again.state, CommandState::Done);
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_work_panics_is_failed_and_recorded() {
+        let bench = Bench::new().await;
+        let breaks = |_| async {
+            if true {
+                panic!("a fault of ours");
+            }
+            Ok(())
+        };
+
+        let view = bench.ended(breaks).await;
+
+        assert_eq!((view.state, view.problem.unwrap().code.as_str()), (CommandState::Failed, "command-interrupted"));
+        let page = bench.commands.audit.list(crate::audit::api::RecordFilter::default()).await.unwrap();
+        assert_eq!(
+            (page.items[0].event.as_str(), page.items[0].code.as_str()),
+            ("command.refuse", "command-interrupted")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_running_command_is_answered_when_it_moves_on() {
+        let bench = Bench::new().await;
+        let (let_go, held) = tokio::sync::oneshot::channel::<()>();
+        let work = |progress: Progress| async move {
+            progress.expect(2);
+            progress.advance();
+            let _ = held.await;
+            Ok::<_, CommandError>(())
+        };
+
+        let command = bench.commands.start(&Caller::system(), "backup.run", work).await.unwrap();
+        let moved = bench.commands.show(command.id, 0, LONG).await.unwrap();
+        let waited = bench.commands.show(command.id, 1, Duration::ZERO).await.unwrap();
+        let_go.send(()).unwrap();
+        let ended = bench.commands.show(command.id, 1, LONG).await.unwrap();
+
+        assert_eq!((moved.state, moved.progress.done, moved.progress.total), (CommandState::Running, 1, 2));
+        assert_eq!((waited.state, waited.progress.done), (CommandState::Running, 1));
+        assert_eq!(ended.state, CommandState::Done);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_nobody_works_on_is_never_answered_as_running() {
+        let bench = Bench::new().await;
+        let view = CommandView::new(
+            CommandId::new(),
+            "backup.run",
+            crate::base::ids::RequestId::new(),
+            bench.commands.clock.now(),
+        );
+        db::insert(&bench.commands.db, &view, "uid:1").await.unwrap();
+
+        let shown = bench.commands.show(view.id, 0, LONG).await.unwrap();
+
+        assert_eq!((shown.state, shown.problem.unwrap().code.as_str()), (CommandState::Failed, "command-interrupted"));
     }
 }

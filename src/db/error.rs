@@ -22,9 +22,17 @@ pub enum DbError {
 }
 
 crate::catalogue! {
-    CORRUPT = Internal, "database-corrupt", "the database holds something unreadable", "stop the service and put keyward.db back from a backup, or restore into a new instance";
+    CORRUPT = Internal, "database-corrupt", "the database holds something unreadable", "stop the service and restore the newest archive into a new instance; no archive holds keyward.db itself";
     MIGRATION = Internal, "database-migration", "the database's tables cannot be brought up to date", "a database of a newer keyward needs that version; otherwise check disk space and file rights";
     REFUSED = Unavailable, "database-unavailable", "the database cannot be used", "check free disk space and the rights on keyward.db; nothing was changed";
+}
+
+impl DbError {
+    /// Whether a row with a value that must be unique is there already.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
 }
 
 impl Fault for DbError {

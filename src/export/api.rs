@@ -5,6 +5,7 @@ use crate::base::{
     ids::{ExportId, KeyId, KeyLabel},
     time::Timestamp,
 };
+use crate::pki::pkcs12::Pkcs12Profile;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use zeroize::Zeroizing;
@@ -19,16 +20,6 @@ named! {
     }
 }
 
-named! {
-    /// Which readers a PKCS#12 file is made for.
-    ExportProfile, "export profile" {
-        /// AES-256, SHA-256: OpenSSL 3, Java from 8u301, NSS, GnuTLS, Windows from Server 2019.
-        Modern = "modern",
-        /// 3DES, SHA-1: also older Java, Windows Server 2016, iOS 17, macOS 14.
-        Compat = "compat",
-    }
-}
-
 /// `POST exports`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,13 +30,13 @@ pub struct ExportRequest {
     pub format: ExportFormat,
     /// `modern` if absent; PKCS#12 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<ExportProfile>,
-    /// Name of the entry inside; the label if absent.
+    pub profile: Option<Pkcs12Profile>,
+    /// Name of the entry inside, 1 to 64 printable characters; the label if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// Encrypts the file; never stored.
     pub passphrase: Zeroizing<String>,
-    /// Why, for the record.
+    /// Why, for the record; at most 1,024 characters.
     #[serde(default)]
     pub reason: String,
 }
@@ -66,7 +57,7 @@ pub struct ExportView {
     /// As what.
     pub format: ExportFormat,
     /// For which readers; null for PEM.
-    pub profile: Option<ExportProfile>,
+    pub profile: Option<Pkcs12Profile>,
     /// Name of the entry inside.
     pub alias: String,
     /// Lower-case hex SHA-256 of the file.

@@ -2,7 +2,7 @@
 
 use super::{
     ExportError,
-    api::{AuditPosition, ExportFormat, ExportProfile, ExportRequest, ExportView, ExportedKey},
+    api::{AuditPosition, ExportFormat, ExportRequest, ExportView, ExportedKey},
     db,
 };
 use crate::access::require;
@@ -16,7 +16,7 @@ use crate::base::{
 use crate::certificates::chain_of;
 use crate::db::commit;
 use crate::keys::{KeyRecord, Keys, api::CopyView, copies, list};
-use crate::pki::{certificate::Certificate, private_key::check_passphrase};
+use crate::pki::{certificate::Certificate, pkcs12::Pkcs12Profile, private_key::check_passphrase};
 use crate::token::{ExportOrder, message::Container};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -25,13 +25,14 @@ use sha2::{Digest as _, Sha256};
 ///
 /// # Errors
 /// The policy or missing approvals keep the key in (recorded as denied), a certificate is missing, or
-/// the passphrase is not usable. Nothing has left then.
+/// the passphrase, alias or reason is not usable. Nothing has left then.
 pub async fn create(
     keys: &Keys,
     caller: &Caller,
     request: ExportRequest,
 ) -> Result<(Vec<u8>, ExportView), ExportError> {
     require(caller, &[Role::Operator])?;
+    check_words(&request)?;
     let key = list::find(keys, &KeySelector::from(request.key.as_str())).await?;
     let detail = json!({ "format": request.format, "profile": request.profile, "reason": request.reason });
     let intent = keys.audit.intent(caller, "export.create", &key.object(), detail).await?;
@@ -42,6 +43,22 @@ pub async fn create(
             Err(error)
         }
     }
+}
+
+/// Alias and reason go into records, headers and the file, so they are judged before anything begins.
+fn check_words(request: &ExportRequest) -> Result<(), ExportError> {
+    let characters = request.reason.chars().count();
+    if characters > REASON_MOST {
+        return Err(ExportError::ReasonTooLong { characters });
+    }
+    let fits = |alias: &String| (1..=ALIAS_MOST).contains(&alias.chars().count()) && !alias.chars().any(is_invisible);
+    if request.alias.as_ref().is_none_or(fits) { Ok(()) } else { Err(ExportError::AliasMalformed) }
+}
+
+/// Control characters, and those that have no shape or turn the text around.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 async fn release(keys: &Keys, key: &KeyRecord, request: &ExportRequest) -> Result<(Vec<u8>, ExportView), ExportError> {
@@ -55,6 +72,10 @@ async fn release(keys: &Keys, key: &KeyRecord, request: &ExportRequest) -> Resul
     let chain = chain_of(keys, key.id).await?;
     let alias = request.alias.clone().unwrap_or_else(|| key.label.to_string());
     let container = container(key, request, &chain, &alias)?;
+    let profile = match &container {
+        Container::Pem { .. } => None,
+        Container::Pkcs12 { profile, .. } => Some(*profile),
+    };
     let public_key_der = key.public_key()?.der().to_vec();
     let order = ExportOrder { key: key.id, public_key_der, container, passphrase };
     let file = keys.token.export(permit, order).await?;
@@ -62,7 +83,7 @@ async fn release(keys: &Keys, key: &KeyRecord, request: &ExportRequest) -> Resul
         id: ExportId::new(),
         key: ExportedKey { id: key.id, label: key.label.clone() },
         format: request.format,
-        profile: profile(request),
+        profile,
         alias,
         sha256: hex(&Sha256::digest(&file)),
         size_bytes: file.len(),
@@ -88,16 +109,9 @@ fn container(
         ExportFormat::Pem => Ok(Container::Pem { chain }),
         ExportFormat::Pkcs12 if chain.is_empty() => Err(ExportError::CertificateMissing { key: key.label.clone() }),
         ExportFormat::Pkcs12 => {
-            let compat = profile(request) == Some(ExportProfile::Compat);
-            Ok(Container::Pkcs12 { compat, alias: alias.to_owned(), chain })
+            let profile = request.profile.unwrap_or(Pkcs12Profile::Modern);
+            Ok(Container::Pkcs12 { profile, alias: alias.to_owned(), chain })
         }
-    }
-}
-
-fn profile(request: &ExportRequest) -> Option<ExportProfile> {
-    match request.format {
-        ExportFormat::Pem => None,
-        ExportFormat::Pkcs12 => Some(request.profile.unwrap_or(ExportProfile::Modern)),
     }
 }
 
@@ -112,4 +126,41 @@ async fn record(keys: &Keys, intent: &Intent, mut view: ExportView) -> Result<Ex
     copies::note(&mut transaction, view.key.id, &copy).await?;
     commit(transaction).await?;
     Ok(view)
+}
+
+/// Characters of a reason, as of a key's comment.
+const REASON_MOST: usize = 1_024;
+/// Characters of an alias, as of a label.
+const ALIAS_MOST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    fn judged(alias: Option<&str>, reason: &str) -> Result<(), ExportError> {
+        check_words(&ExportRequest {
+            key: "web".to_owned(),
+            format: ExportFormat::Pem,
+            profile: None,
+            alias: alias.map(str::to_owned),
+            passphrase: Zeroizing::default(),
+            reason: reason.to_owned(),
+        })
+    }
+
+    #[test]
+    fn an_alias_has_1_to_64_printable_characters() {
+        assert!(judged(None, "").is_ok());
+        assert!(judged(Some(&"ë".repeat(64)), "").is_ok());
+        for alias in ["", &"a".repeat(65), "a\nb", "a\u{7f}", "web\u{202e}"] {
+            assert!(matches!(judged(Some(alias), ""), Err(ExportError::AliasMalformed)), "{alias:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_has_at_most_1024_characters() {
+        assert!(judged(None, &"ë".repeat(1_024)).is_ok());
+        assert!(matches!(judged(None, &"a".repeat(1_025)), Err(ExportError::ReasonTooLong { characters: 1_025 })));
+    }
 }

@@ -19,6 +19,9 @@ pub enum ExportError {
     /// The caller may not.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Not a name for an entry.
+    #[error("this alias cannot be used")]
+    AliasMalformed,
     /// Approvals by others are needed first.
     #[error("an export of {key} needs {needed} approvals by others, and has none")]
     ApprovalsMissing {
@@ -59,6 +62,12 @@ pub enum ExportError {
     /// A profile where there is none.
     #[error("only PKCS#12 files have a profile")]
     ProfileMisplaced,
+    /// The reason is too long.
+    #[error("the reason has {characters} characters; 1,024 are allowed")]
+    ReasonTooLong {
+        /// Its length.
+        characters: usize,
+    },
     /// The token did not let it out.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -71,10 +80,12 @@ pub enum ExportError {
 }
 
 crate::catalogue! {
+    ALIAS_MALFORMED = Invalid, "alias-malformed", "not an alias", "use 1 to 64 printable characters, or leave `--alias` out to have the label";
     APPROVALS_MISSING = Denied, "approvals-missing", "the export needs approvals", "have others approve it; only a key made with `--approvals 0` can be exported by one person alone";
     CERTIFICATE_MISSING = Invalid, "certificate-missing", "the key has no certificate", "attach one with `keyward cert add KEY FILE`, make one with `keyward cert self-sign KEY`, or export `--format pem`";
     POLICY_FORBIDS = Denied, "policy-forbids", "the key's policy keeps it in", "make a new key with `--policy exportable` if a file is needed; this one stays where it is";
     PROFILE_MISPLACED = Invalid, "profile-misplaced", "the format has no profile", "leave `--profile` out, or choose `--format pkcs12`";
+    REASON_TOO_LONG = Invalid, "reason-too-long", "the reason is too long", "shorten it to 1,024 characters";
     UNKNOWN = NotFound, "export-unknown", "there is no such export", "`keyward export list` shows them";
 }
 
@@ -82,6 +93,7 @@ impl Fault for ExportError {
     fn entry(&self) -> Entry {
         match self {
             Self::Access(error) => error.entry(),
+            Self::AliasMalformed => ALIAS_MALFORMED,
             Self::ApprovalsMissing { .. } => APPROVALS_MISSING,
             Self::Audit(error) => error.entry(),
             Self::CertificateMissing { .. } => CERTIFICATE_MISSING,
@@ -91,6 +103,7 @@ impl Fault for ExportError {
             Self::Pki(error) => error.entry(),
             Self::PolicyForbids { .. } => POLICY_FORBIDS,
             Self::ProfileMisplaced => PROFILE_MISPLACED,
+            Self::ReasonTooLong { .. } => REASON_TOO_LONG,
             Self::Token(error) => error.entry(),
             Self::Unknown { .. } => UNKNOWN,
         }

@@ -1,63 +1,76 @@
-//! `/audit`.
+//! `/audit`. An export is sent as it is read, so that no log need fit into memory.
 
 use super::{
     Services,
     body::{JsonBody, QueryOf},
+    permit::Reader,
     problem::Failure,
 };
-use crate::access::require;
-use crate::audit::api::{CheckpointAnswer, RecordFilter, RecordPage, VerifyReport, VerifyRequest};
-use crate::base::principal::{Caller, Role};
+use crate::audit::{
+    AuditError,
+    api::{CheckpointAnswer, RecordFilter, RecordPage, VerifyReport, VerifyRequest},
+    export::Export,
+};
 use crate::certificates::authority;
 use axum::{
-    Extension, Json,
+    Json,
+    body::{Body, Bytes},
     extract::State,
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use http_body_util::channel::{Channel, Sender};
 
 pub(super) async fn records(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    _: Reader,
     QueryOf(filter): QueryOf<RecordFilter>,
 ) -> Result<Json<RecordPage>, Failure> {
-    require(&caller, READERS)?;
     Ok(Json(services.audit().list(filter).await?))
 }
 
-pub(super) async fn checkpoint(
-    State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Json<CheckpointAnswer>, Failure> {
-    require(&caller, READERS)?;
+pub(super) async fn checkpoint(State(services): State<Services>, _: Reader) -> Result<Json<CheckpointAnswer>, Failure> {
     let signer = authority::audit_signer(&services.keys).await?;
     Ok(Json(services.audit().checkpoint(&signer).await?))
 }
 
-pub(super) async fn export(
-    State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Response, Failure> {
-    require(&caller, READERS)?;
+pub(super) async fn export(State(services): State<Services>, _: Reader) -> Result<Response, Failure> {
     let signer = authority::audit_signer(&services.keys).await?;
     let certificates = authority::audit_certificates(&services.keys).await?;
-    let mut export = services.audit().export(&signer, &certificates).await?;
-    let mut lines = Vec::new();
-    while let Some(piece) = export.next_piece().await? {
-        lines.extend_from_slice(&piece);
-    }
+    let export = services.audit().export(&signer, &certificates).await?;
+    let (sender, body) = Channel::new(PIECES_WAITING);
+    tokio::spawn(send(export, sender));
     let json_lines = HeaderValue::from_static("application/jsonl");
-    Ok(([(header::CONTENT_TYPE, json_lines)], lines).into_response())
+    Ok(([(header::CONTENT_TYPE, json_lines)], Body::new(body)).into_response())
 }
 
 pub(super) async fn verify(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    _: Reader,
     JsonBody(request): JsonBody<VerifyRequest>,
 ) -> Result<Json<VerifyReport>, Failure> {
-    require(&caller, READERS)?;
     let certificates = authority::audit_certificates(&services.keys).await?;
     Ok(Json(services.audit().verify_live(certificates.as_bytes(), &request.against).await?))
 }
 
-const READERS: &[Role] = &[Role::Admin, Role::Auditor, Role::Operator];
+/// Sends piece after piece; a log that cannot be read breaks the answer off, so that it is not taken for a whole one.
+async fn send(mut export: Export, mut sender: Sender<Bytes, AuditError>) {
+    loop {
+        match export.next_piece().await {
+            Ok(Some(piece)) => {
+                if sender.send_data(piece.into()).await.is_err() {
+                    // The reader has gone.
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "an export of the audit logs broke off");
+                return sender.abort(error);
+            }
+        }
+    }
+}
+
+/// Pieces that wait for a slow reader.
+const PIECES_WAITING: usize = 2;

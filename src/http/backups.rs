@@ -2,87 +2,111 @@
 
 use super::{
     Services,
-    body::{QueryOf, RawBody},
+    body::{QueryOf, RawBody, Segment},
     commands::accepted,
+    line::Place,
+    permit::{Keeper, Operator, Reader},
     problem::Failure,
 };
+use crate::audit::{ObjectRef, Verdict};
 use crate::backup::{
     self,
     api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery, VerifyAnswer},
     coverage, drill, offline, restore, run,
 };
-use crate::base::principal::Caller;
 use crate::keys::api::Page;
 use axum::{
-    Extension, Json,
-    extract::{Path, State},
+    Json,
+    extract::State,
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
+use serde_json::json;
 
 pub(super) async fn run(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    Keeper(caller): Keeper,
+    place: Place,
 ) -> Result<Response, Failure> {
     let (backups, by) = (services.backups.clone(), caller.clone());
-    let work = |progress| async move { run::run(&backups, &by, &progress).await };
+    let work = |progress| async move {
+        let _place = place;
+        run::run(&backups, &by, &progress).await
+    };
     Ok(accepted(services.commands.start(&caller, "backup.run", work).await?))
 }
 
-pub(super) async fn list(State(services): State<Services>) -> Result<Json<Page<BackupView>>, Failure> {
+pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<BackupView>>, Failure> {
     Ok(Json(Page { items: backup::list(&services.keys.db).await?, next: None }))
 }
 
 pub(super) async fn show(
     State(services): State<Services>,
-    Path(sequence): Path<String>,
+    _: Reader,
+    Segment(sequence): Segment,
 ) -> Result<Json<BackupView>, Failure> {
     Ok(Json(backup::find(&services.keys.db, &sequence).await?))
 }
 
+/// The archive leaves keyward's sight with the answer, so it is recorded who took it.
 pub(super) async fn archive(
     State(services): State<Services>,
-    Path(sequence): Path<String>,
+    Keeper(caller): Keeper,
+    Segment(sequence): Segment,
 ) -> Result<Response, Failure> {
-    let bytes = stored(&services, &sequence).await?;
+    let (backup, bytes) = stored(&services, &sequence).await?;
+    let object = ObjectRef::new("backup", backup.id, &backup.name);
+    let verdict = Verdict::ok(json!({ "sequence": backup.sequence, "sha256": backup.sha256 }));
+    services.audit().event(&caller, "backup.download", &object, verdict).await?;
     let tar = HeaderValue::from_static("application/x-tar");
     Ok(([(header::CONTENT_TYPE, tar)], bytes).into_response())
 }
 
 pub(super) async fn verify(
     State(services): State<Services>,
-    Path(sequence): Path<String>,
+    _: Reader,
+    Segment(sequence): Segment,
 ) -> Result<Json<VerifyAnswer>, Failure> {
-    Ok(Json(offline::verify(&stored(&services, &sequence).await?)?))
+    let (_, bytes) = stored(&services, &sequence).await?;
+    Ok(Json(offline::verify(&bytes)?))
 }
 
 pub(super) async fn restore(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    Operator(caller): Operator,
     QueryOf(query): QueryOf<RestoreQuery>,
+    place: Place,
     RawBody(body): RawBody,
 ) -> Result<Response, Failure> {
     let (backups, by) = (services.backups.clone(), caller.clone());
-    let work = |progress| async move { restore::restore(&backups, &by, &query, body, &progress).await };
+    let work = |progress| async move {
+        let _place = place;
+        restore::restore(&backups, &by, &query, body, &progress).await
+    };
     Ok(accepted(services.commands.start(&caller, "backup.restore", work).await?))
 }
 
 pub(super) async fn drill(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    Keeper(caller): Keeper,
     QueryOf(query): QueryOf<DrillQuery>,
+    place: Place,
     RawBody(body): RawBody,
 ) -> Result<Response, Failure> {
     let (backups, by) = (services.backups.clone(), caller.clone());
-    let work = |progress| async move { drill::drill(&backups, &by, &query, body, &progress).await };
+    let work = |progress| async move {
+        let _place = place;
+        drill::drill(&backups, &by, &query, body, &progress).await
+    };
     Ok(accepted(services.commands.start(&caller, "backup.drill", work).await?))
 }
 
-pub(super) async fn coverage(State(services): State<Services>) -> Result<Json<CoverageAnswer>, Failure> {
+pub(super) async fn coverage(State(services): State<Services>, _: Reader) -> Result<Json<CoverageAnswer>, Failure> {
     Ok(Json(coverage::coverage(&services.backups).await?))
 }
 
-async fn stored(services: &Services, sequence: &str) -> Result<Vec<u8>, Failure> {
+async fn stored(services: &Services, sequence: &str) -> Result<(BackupView, Vec<u8>), Failure> {
     let backup = backup::find(&services.keys.db, sequence).await?;
-    Ok(services.backups.destination.read(&backup.name)?)
+    let bytes = services.backups.destination.read(&backup.name)?;
+    Ok((backup, bytes))
 }

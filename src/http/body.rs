@@ -1,13 +1,15 @@
-//! Bodies and queries, with our own word for what cannot be read.
+//! Bodies, queries and paths, with our own word for what cannot be read. That word never repeats a value: bodies
+//! hold shares and passphrases.
 
 use super::{HttpError, problem::Failure};
 use axum::{
-    Json,
+    RequestPartsExt as _,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request},
-    http::request::Parts,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -16,9 +18,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = Json::from_request(request, state).await;
-        let Json(value) = body.map_err(|error| HttpError::Malformed { cause: error.body_text() })?;
-        Ok(Self(value))
+        if !is_json(request.headers()) {
+            return Err(malformed("the body's Content-Type is not application/json"));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| malformed(shape(&error)))
     }
 }
 
@@ -30,8 +34,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::from_request_parts(parts, state).await;
-        let Query(value) = query.map_err(|error| HttpError::Malformed { cause: error.body_text() })?;
+        let Query(value) = query.map_err(|error| {
+            let field = field_of(&error.body_text()).unwrap_or_default();
+            malformed(format!("the query has an unknown parameter, or a value of the wrong type{field}"))
+        })?;
         Ok(Self(value))
+    }
+}
+
+/// The one part of a path that a route leaves open.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let path = parts.extract::<Path<String>>().await;
+        path.map(|Path(text)| Self(text)).map_err(|_| malformed("the path is not percent-encoded UTF-8"))
     }
 }
 
@@ -42,8 +61,80 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = Bytes::from_request(request, state).await;
-        let bytes = body.map_err(|error| HttpError::Malformed { cause: error.body_text() })?;
-        Ok(Self(bytes.to_vec()))
+        // Nobody else holds these bytes, so they are taken over, not copied.
+        Ok(Self(Bytes::from_request(request, state).await.map_err(unread)?.into()))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for use with map_err")]
+fn unread(rejection: BytesRejection) -> Failure {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return HttpError::TooLarge.into();
+    }
+    malformed("the body broke off")
+}
+
+/// What is wrong with a JSON text and where, in our words: serde's repeat the value.
+fn shape(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "a field is unknown or missing, or a value is of the wrong type",
+        Category::Eof => "the JSON text breaks off",
+        Category::Io | Category::Syntax => "this is not JSON",
+    };
+    let field = field_of(&error.to_string()).unwrap_or_default();
+    format!("line {}, column {}: {what}{field}", error.line(), error.column())
+}
+
+/// The name in serde's "unknown field" and "missing field"; only what could be a name of ours.
+fn field_of(text: &str) -> Option<String> {
+    let (kind, name) = ["unknown field", "missing field"].iter().find_map(|kind| {
+        // At its beginning: further in, the words could be part of a value.
+        let rest = text.strip_prefix(kind)?.strip_prefix(" `")?;
+        Some((kind, rest.split('`').next()?))
+    })?;
+    let is_name = name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_name.then(|| format!(" ({kind} `{name}`)"))
+}
+
+fn malformed(cause: impl Into<String>) -> Failure {
+    HttpError::Malformed { cause: cause.into() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ceremony::api::RecoverRequest;
+    use crate::export::api::ExportRequest;
+
+    fn told<T: DeserializeOwned>(text: &str) -> String {
+        serde_json::from_str::<T>(text).map(|_| ()).map_err(|error| shape(&error)).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_without_its_values() {
+        let wrong = "a field is unknown or missing, or a value is of the wrong type";
+
+        assert_eq!(told::<RecoverRequest>(r#"{"shares":"33 words"}"#), format!("line 1, column 20: {wrong}"));
+        let number = r#"{"key":"web","format":"pem","passphrase":12345678}"#;
+        assert_eq!(told::<ExportRequest>(number), format!("line 1, column 49: {wrong}"));
+        let variant = r#"{"key":"web","format":"hunter22"}"#;
+        assert!(!told::<ExportRequest>(variant).contains("hunter22"));
+        assert_eq!(told::<RecoverRequest>("{\"shares\":[\n"), "line 2, column 0: the JSON text breaks off");
+        assert_eq!(told::<RecoverRequest>("shares"), "line 1, column 1: this is not JSON");
+    }
+
+    #[test]
+    fn an_unknown_or_missing_field_is_named_if_it_can_be_a_name() {
+        let wrong = "a field is unknown or missing, or a value is of the wrong type";
+
+        let unknown = told::<RecoverRequest>(r#"{"share_files":[]}"#);
+        assert_eq!(unknown, format!("line 1, column 14: {wrong} (unknown field `share_files`)"));
+        assert_eq!(told::<RecoverRequest>("{}"), format!("line 1, column 2: {wrong} (missing field `shares`)"));
+        assert!(!told::<RecoverRequest>(r#"{"academic acid acrobat":1}"#).contains("acid"));
     }
 }

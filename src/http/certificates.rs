@@ -1,23 +1,24 @@
 //! `/certificates`, and the certificates of a key.
 
-use super::{Services, body::JsonBody, problem::Failure};
-use crate::base::{ids::KeySelector, principal::Caller};
+use super::{
+    Services,
+    body::{JsonBody, Segment},
+    permit::{Operator, Reader},
+    problem::Failure,
+};
+use crate::base::ids::KeySelector;
 use crate::certificates::{
     add,
     api::{AddRequest, CertificateView, SelfSignRequest},
     list, self_sign,
 };
 use crate::keys::api::Page;
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 
 pub(super) async fn add(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
-    Path(key): Path<String>,
+    Operator(caller): Operator,
+    Segment(key): Segment,
     JsonBody(request): JsonBody<AddRequest>,
 ) -> Result<(StatusCode, Json<CertificateView>), Failure> {
     let view = add::add(&services.keys, &caller, &KeySelector::from(key.as_str()), &request).await?;
@@ -26,21 +27,22 @@ pub(super) async fn add(
 
 pub(super) async fn self_sign(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
-    Path(key): Path<String>,
+    Operator(caller): Operator,
+    Segment(key): Segment,
     JsonBody(request): JsonBody<SelfSignRequest>,
 ) -> Result<(StatusCode, Json<CertificateView>), Failure> {
     let view = self_sign::self_sign(&services.keys, &caller, &KeySelector::from(key.as_str()), &request).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-pub(super) async fn list(State(services): State<Services>) -> Result<Json<Page<CertificateView>>, Failure> {
+pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<CertificateView>>, Failure> {
     Ok(Json(Page { items: list::all(&services.keys).await?, next: None }))
 }
 
 pub(super) async fn show(
     State(services): State<Services>,
-    Path(id): Path<String>,
+    _: Reader,
+    Segment(id): Segment,
 ) -> Result<Json<CertificateView>, Failure> {
     Ok(Json(list::find(&services.keys, &id).await?))
 }

@@ -1,10 +1,15 @@
 //! `/commands`: how far long work is.
 
-use super::{HttpError, Services, body::QueryOf, problem::Failure};
+use super::{
+    HttpError, Services,
+    body::{QueryOf, Segment},
+    permit::Reader,
+    problem::Failure,
+};
 use crate::commands::api::{CommandQuery, CommandView};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -12,7 +17,8 @@ use std::time::Duration;
 
 pub(super) async fn show(
     State(services): State<Services>,
-    Path(id): Path<String>,
+    _: Reader,
+    Segment(id): Segment,
     QueryOf(query): QueryOf<CommandQuery>,
 ) -> Result<Json<CommandView>, Failure> {
     let id = id.parse().map_err(|_| HttpError::Malformed { cause: format!("`{id}` is not a command's id") })?;

@@ -5,12 +5,26 @@ use crate::base::fault::{Entry, Fault};
 /// Why a request was not understood.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
+    /// A backup, restore or drill is at work, and another waits.
+    #[error("a backup, restore or drill is at work, and another waits already")]
+    Busy,
     /// The body or a parameter cannot be read.
     #[error("the request cannot be read: {cause}")]
     Malformed {
-        /// What the parser met.
+        /// What is wrong, without the value.
         cause: String,
     },
+    /// The route has no such method.
+    #[error("{path} has no {method}")]
+    MethodUnknown {
+        /// HTTP method.
+        method: String,
+        /// Path.
+        path: String,
+    },
+    /// The body is larger than the route takes.
+    #[error("the body is larger than this route takes")]
+    TooLarge,
     /// Nobody is known to have sent it.
     #[error("the caller of this request is not known")]
     Unidentified,
@@ -25,7 +39,10 @@ pub enum HttpError {
 }
 
 crate::catalogue! {
+    BUSY = Unavailable, "backup-busy", "backups and restores are busy", "wait until the one at work has ended, then send the request again";
     MALFORMED = Invalid, "request-malformed", "the request cannot be read", "compare it with the API's description; unknown fields are refused";
+    METHOD_UNKNOWN = Invalid, "method-unknown", "the route has no such method", "use one of the methods that the header Allow names";
+    TOO_LARGE = Invalid, "request-too-large", "the request is too large", "send less at once: digests instead of messages, or several requests";
     UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential";
     UNROUTED = NotFound, "route-unknown", "there is nothing at this path", "paths begin with /api/v1; compare with the API's description";
 }
@@ -33,7 +50,10 @@ crate::catalogue! {
 impl Fault for HttpError {
     fn entry(&self) -> Entry {
         match self {
+            Self::Busy => BUSY,
             Self::Malformed { .. } => MALFORMED,
+            Self::MethodUnknown { .. } => METHOD_UNKNOWN,
+            Self::TooLarge => TOO_LARGE,
             Self::Unidentified => UNIDENTIFIED,
             Self::Unrouted { .. } => UNROUTED,
         }

@@ -1,22 +1,26 @@
 //! `/exports`: the body of the answer is the file, its record is in the header `Keyward-Export`.
 
-use super::{HttpError, Services, body::JsonBody, problem::Failure};
-use crate::base::principal::Caller;
+use super::{
+    HttpError, Services,
+    body::{JsonBody, Segment},
+    permit::{Operator, Reader},
+    problem::Failure,
+};
 use crate::export::{
     self,
     api::{ExportRequest, ExportView},
 };
 use crate::keys::api::Page;
 use axum::{
-    Extension, Json,
-    extract::{Path, State},
+    Json,
+    extract::State,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 
 pub(super) async fn create(
     State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
+    Operator(caller): Operator,
     JsonBody(request): JsonBody<ExportRequest>,
 ) -> Result<Response, Failure> {
     let (file, view) = export::create(&services.keys, &caller, request).await?;
@@ -27,24 +31,25 @@ pub(super) async fn create(
     Ok(response)
 }
 
-pub(super) async fn list(State(services): State<Services>) -> Result<Json<Page<ExportView>>, Failure> {
+pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<ExportView>>, Failure> {
     Ok(Json(Page { items: export::list(&services.keys.db).await?, next: None }))
 }
 
 pub(super) async fn show(
     State(services): State<Services>,
-    Path(id): Path<String>,
+    _: Reader,
+    Segment(id): Segment,
 ) -> Result<Json<ExportView>, Failure> {
     Ok(Json(export::find(&services.keys.db, &id).await?))
 }
 
-/// The record in one line of ASCII: what JSON lets stand as it is, a header does not.
+/// The record in one line of printable ASCII: what JSON lets stand as it is, DEL among it, a header does not.
 fn record(view: &ExportView) -> Result<HeaderValue, HttpError> {
     let malformed = |cause: String| HttpError::Malformed { cause };
     let json = serde_json::to_string(view).map_err(|error| malformed(error.to_string()))?;
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
-        if character.is_ascii() {
+        if (' '..='~').contains(&character) {
             ascii.push(character);
         } else {
             let mut units = [0; 2];
@@ -57,3 +62,37 @@ fn record(view: &ExportView) -> Result<HeaderValue, HttpError> {
 }
 
 const RECORD: &str = "keyward-export";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{
+        ids::{ExportId, KeyId},
+        time::Timestamp,
+    };
+    use crate::export::api::{AuditPosition, ExportFormat, ExportedKey};
+
+    #[test]
+    fn every_record_fits_into_a_header_and_reads_back_from_it() {
+        let view = ExportView {
+            id: ExportId::new(),
+            key: ExportedKey { id: KeyId::new(), label: "web".parse().unwrap() },
+            format: ExportFormat::Pkcs12,
+            profile: None,
+            alias: "Zoë".to_owned(),
+            sha256: String::new(),
+            size_bytes: 1,
+            certificates: Vec::new(),
+            self_approved: true,
+            approvals: Vec::new(),
+            reason: "del \u{7f} tab \t null \0 key \u{1f511} quote \"".to_owned(),
+            created_at: Timestamp::from_millis(0),
+            audit: AuditPosition { log: "management".to_owned(), seq: 7 },
+        };
+
+        let header = record(&view).unwrap();
+
+        assert!(header.to_str().unwrap().contains("\\u007f"));
+        assert_eq!(serde_json::from_slice::<ExportView>(header.as_bytes()).unwrap(), view);
+    }
+}

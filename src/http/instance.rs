@@ -1,10 +1,10 @@
 //! `/instance`.
 
-use super::{Services, api::InstanceView, problem::Failure};
+use super::{Services, api::InstanceView, permit::Reader, problem::Failure};
 use crate::certificates::authority;
 use axum::{Json, extract::State};
 
-pub(super) async fn show(State(services): State<Services>) -> Result<Json<InstanceView>, Failure> {
+pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<Json<InstanceView>, Failure> {
     Ok(Json(InstanceView {
         id: *services.backups.instance.read().await,
         posture: services.keys.posture,

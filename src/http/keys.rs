@@ -2,7 +2,8 @@
 
 use super::{
     Services,
-    body::{JsonBody, QueryOf},
+    body::{JsonBody, QueryOf, Segment},
+    permit::Reader,
     problem::Failure,
 };
 use crate::base::{ids::KeySelector, principal::Caller};
@@ -12,11 +13,7 @@ use crate::keys::{
     api::{CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer, SignRequest},
     csr, destroy, generate, list, sign,
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 
 pub(super) async fn generate(
     State(services): State<Services>,
@@ -29,6 +26,7 @@ pub(super) async fn generate(
 
 pub(super) async fn list(
     State(services): State<Services>,
+    _: Reader,
     QueryOf(query): QueryOf<PageQuery>,
 ) -> Result<Json<Page<KeyView>>, Failure> {
     let (records, next) = list::page(&services.keys, &query).await?;
@@ -39,14 +37,19 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
-pub(super) async fn show(State(services): State<Services>, Path(key): Path<String>) -> Result<Json<KeyView>, Failure> {
+pub(super) async fn show(
+    State(services): State<Services>,
+    _: Reader,
+    Segment(key): Segment,
+) -> Result<Json<KeyView>, Failure> {
     let record = list::find(&services.keys, &KeySelector::from(key.as_str())).await?;
     Ok(Json(view(&services, record).await?))
 }
 
 pub(super) async fn public(
     State(services): State<Services>,
-    Path(key): Path<String>,
+    _: Reader,
+    Segment(key): Segment,
 ) -> Result<Json<PemAnswer>, Failure> {
     let record = list::find(&services.keys, &KeySelector::from(key.as_str())).await?;
     Ok(Json(PemAnswer { pem: record.public_key_pem }))
@@ -55,7 +58,7 @@ pub(super) async fn public(
 pub(super) async fn csr(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
-    Path(key): Path<String>,
+    Segment(key): Segment,
     JsonBody(request): JsonBody<CsrRequest>,
 ) -> Result<Json<PemAnswer>, Failure> {
     let pem = csr::build(&services.keys, &caller, &KeySelector::from(key.as_str()), &request).await?;
@@ -65,7 +68,7 @@ pub(super) async fn csr(
 pub(super) async fn sign(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
-    Path(key): Path<String>,
+    Segment(key): Segment,
     JsonBody(request): JsonBody<SignRequest>,
 ) -> Result<Json<SignAnswer>, Failure> {
     Ok(Json(sign::sign(&services.keys, &caller, &KeySelector::from(key.as_str()), request).await?))
@@ -74,7 +77,7 @@ pub(super) async fn sign(
 pub(super) async fn destroy(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
-    Path(key): Path<String>,
+    Segment(key): Segment,
 ) -> Result<Json<DestroyAnswer>, Failure> {
     Ok(Json(destroy::destroy(&services.keys, &caller, &KeySelector::from(key.as_str())).await?))
 }

@@ -14,6 +14,8 @@ pub mod error;
 mod exports;
 mod instance;
 mod keys;
+mod line;
+mod permit;
 mod problem;
 mod routes;
 mod token;

@@ -1,6 +1,10 @@
 //! Faults become problem documents (RFC 9457); the only map from kinds to statuses.
 
-use super::{HttpError, Services, api::ProblemView};
+use super::{
+    HttpError, Services,
+    api::ProblemView,
+    error::{METHOD_UNKNOWN, TOO_LARGE},
+};
 use crate::audit::{ObjectRef, Outcome, Verdict};
 use crate::base::{
     fault::{Fault, Kind, Report},
@@ -8,8 +12,8 @@ use crate::base::{
 };
 use axum::{
     Json,
-    extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    extract::{OriginalUri, Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -31,15 +35,20 @@ impl<E: Fault> From<E> for Failure {
 impl IntoResponse for Failure {
     /// The report travels as an extension; [`respond`] writes it, since it knows the request.
     fn into_response(self) -> Response {
-        let mut response = status(self.report.kind).into_response();
+        let mut response = status(&self.report).into_response();
         response.extensions_mut().insert(self);
         response
     }
 }
 
 /// What there is where no route is.
-pub(super) async fn not_found(method: Method, uri: Uri) -> Failure {
+pub(super) async fn not_found(method: Method, OriginalUri(uri): OriginalUri) -> Failure {
     HttpError::Unrouted { method: method.to_string(), path: uri.path().to_owned() }.into()
+}
+
+/// What there is where a route has no such method.
+pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Failure {
+    HttpError::MethodUnknown { method: method.to_string(), path: uri.path().to_owned() }.into()
 }
 
 /// Around every request: no caller, no answer; a fault becomes a problem document, and a refusal of an
@@ -58,7 +67,12 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     if !caller.is_recorded() {
         record_refusal(&services, &caller, &report, (&method, &path)).await;
     }
-    document(report, caller.request.to_string())
+    let mut document = document(report, caller.request.to_string());
+    // RFC 9110, section 15.5.6: an answer 405 names the methods there are.
+    if let Some(allowed) = response.headers().get(header::ALLOW) {
+        document.headers_mut().insert(header::ALLOW, allowed.clone());
+    }
+    document
 }
 
 async fn record_refusal(services: &Services, caller: &Caller, report: &Report, (method, path): (&str, &str)) {
@@ -71,7 +85,7 @@ async fn record_refusal(services: &Services, caller: &Caller, report: &Report, (
 }
 
 fn document(report: Report, request_id: String) -> Response {
-    let status = status(report.kind);
+    let status = status(&report);
     let problem = ProblemView {
         r#type: format!("https://keyward.invalid/problems/{}", report.code),
         title: report.title,
@@ -90,8 +104,15 @@ fn document(report: Report, request_id: String) -> Response {
     response
 }
 
-fn status(kind: Kind) -> StatusCode {
-    match kind {
+fn status(report: &Report) -> StatusCode {
+    // Two situations for which HTTP has a status of its own.
+    if report.code == METHOD_UNKNOWN.code {
+        return StatusCode::METHOD_NOT_ALLOWED;
+    }
+    if report.code == TOO_LARGE.code {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
+    match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

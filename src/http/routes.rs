@@ -2,11 +2,12 @@
 
 use super::{
     Services, audit, backups, ceremonies, certificates, commands, exports, instance, keys,
-    problem::{not_found, respond},
+    line::Line,
+    problem::{no_such_method, not_found, respond},
     token,
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware,
     routing::{get, post},
@@ -45,12 +46,17 @@ pub fn router(services: Services) -> Router {
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
         .fallback(not_found)
+        .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::from_fn_with_state(services.clone(), respond));
-    Router::new().nest("/api/v1", api).with_state(services)
+        .layer(Extension(Line::new()));
+    Router::new()
+        .nest("/api/v1", api)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(services.clone(), respond))
+        .with_state(services)
 }
 
-/// Bytes a request may have: 64 messages of some length.
+/// Bytes a request may have: 64 messages of some length, in base64.
 const BODY_BYTES: usize = 4 << 20;
 /// Bytes an archive may have: some 200,000 keys.
 const ARCHIVE_BYTES: usize = 256 << 20;

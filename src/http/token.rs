@@ -1,13 +1,15 @@
 //! `/token`.
 
-use super::{Services, problem::Failure};
-use crate::access::require;
-use crate::base::principal::{Caller, Role};
+use super::{
+    Services,
+    permit::{Keeper, Reader},
+    problem::Failure,
+};
 use crate::keys::{probe, recover};
 use crate::token::api::{Capabilities, ComparisonView, TokenView};
-use axum::{Extension, Json, extract::State};
+use axum::{Json, extract::State};
 
-pub(super) async fn show(State(services): State<Services>) -> Result<Json<TokenView>, Failure> {
+pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<Json<TokenView>, Failure> {
     let token = &services.keys.token;
     let comparison = recover::compare(&services.keys).await?;
     let description = token.describe().await?;
@@ -28,10 +30,6 @@ pub(super) async fn show(State(services): State<Services>) -> Result<Json<TokenV
     }))
 }
 
-pub(super) async fn probe(
-    State(services): State<Services>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Json<Capabilities>, Failure> {
-    require(&caller, &[Role::Operator, Role::Admin])?;
+pub(super) async fn probe(State(services): State<Services>, _: Keeper) -> Result<Json<Capabilities>, Failure> {
     Ok(Json(probe::probe(&services.keys).await?))
 }

@@ -10,7 +10,7 @@ use crate::base::{
 };
 use crate::db::DbError;
 use crate::pki::PkiError;
-use crate::token::TokenError;
+use crate::token::{TokenError, error::KEK_MISSING};
 
 /// Why something was not done with a key.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +159,6 @@ crate::catalogue! {
     COMMENT_TOO_LONG = Invalid, "comment-too-long", "the comment is too long", "shorten it to 1,024 characters";
     INPUT_MALFORMED = Invalid, "sign-input-malformed", "an input to be signed has the wrong shape", "give base64; a digest must have the length of the algorithm's digest, and Ed25519 takes messages only";
     INTERNAL = Denied, "key-internal", "the key is keyward's own", "use a key of your own; keyward's are used by keyward alone";
-    KEK_MISSING = Conflict, "kek-missing", "there is no KEK", "run a ceremony (`keyward ceremony plan`, `ceremony run`), bring the KEK back with `keyward ceremony recover`, or choose `--policy token-only`";
     LABEL_MALFORMED = Invalid, "label-malformed", "not a label", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id";
     LABEL_TAKEN = Conflict, "label-taken", "the label is in use", "choose another label, or look at the key with `keyward key show LABEL`";
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";

@@ -14,7 +14,7 @@ use crate::base::{
     ids::{KeyId, KeyLabel, KeySelector},
     principal::{Caller, Role},
 };
-use crate::db::commit;
+use crate::db::{Transaction, commit};
 use crate::pki::public_key::PublicKey;
 use crate::token::{api::Capabilities, message::NewKey};
 use serde_json::json;
@@ -93,10 +93,15 @@ pub async fn make(keys: &Keys, caller: &Caller, spec: KeySpec) -> Result<KeyReco
     let detail = json!({ "algorithm": spec.algorithm, "policy": spec.policy, "purpose": spec.purpose });
     let intent = keys.audit.intent(caller, "key.generate", &object(id, &spec.label), detail).await?;
     match make_in_token(keys, id, &spec, trusted_kek).await {
-        Ok(record) => {
-            record_made(keys, &intent, &record).await?;
-            Ok(record)
-        }
+        Ok(record) => match record_made(keys, &intent, &record).await {
+            Ok(()) => Ok(record),
+            Err(error @ KeyError::LabelTaken { .. }) => {
+                settle_failure(keys, &intent, id, &error).await?;
+                Err(error)
+            }
+            // The intent stays open, and recovery finds the pair by it.
+            Err(error) => Err(error),
+        },
         Err(error) => {
             settle_failure(keys, &intent, id, &error).await?;
             Err(error)
@@ -135,10 +140,17 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
 
 async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord) -> Result<(), KeyError> {
     let mut transaction = keys.db.begin().await?;
-    db::insert(&mut transaction, record).await?;
+    insert(&mut transaction, record).await?;
     let detail = json!({ "enforcement": record.enforcement });
     keys.audit.result(&mut transaction, intent, Verdict::ok(detail)).await?;
     Ok(commit(transaction).await?)
+}
+
+/// Takes the key into the inventory, unless another request took the label since it was looked for.
+async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(), KeyError> {
+    let taken = || KeyError::LabelTaken { label: record.label.clone() };
+    let inserted = db::insert(transaction, record).await;
+    inserted.map_err(|error| if error.is_taken() { taken() } else { error.into() })
 }
 
 /// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
@@ -178,6 +190,8 @@ fn lets_everything_out(token: &Capabilities) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{custody::Enforcement, time::Timestamp};
+    use crate::db::Database;
 
     fn request(label: &str) -> GenerateRequest {
         GenerateRequest {
@@ -214,5 +228,33 @@ mod tests {
 
         assert!(matches!(KeySpec::new(ca, Posture::Rig), Err(KeyError::Internal { .. })));
         assert!(matches!(KeySpec::new(request("keyward-ca"), Posture::Rig), Err(KeyError::LabelMalformed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_label_that_was_taken_meanwhile_is_answered_as_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(&directory.path().join("keyward.db")).await.unwrap();
+        let record = || KeyRecord {
+            id: KeyId::new(),
+            label: "web".parse().unwrap(),
+            algorithm: KeyAlgorithm::P256,
+            policy: KeyPolicy::TokenOnly,
+            enforcement: Enforcement::Token,
+            purpose: Purpose::Tls,
+            approvals: 0,
+            origin: Origin::Generated,
+            state: KeyState::Active,
+            presence: Presence::Present,
+            token: "t".to_owned(),
+            public_key_pem: String::new(),
+            comment: String::new(),
+            created_at: Timestamp::from_millis(0),
+        };
+        let mut transaction = db.begin().await.unwrap();
+
+        insert(&mut transaction, &record()).await.unwrap();
+        let second = insert(&mut transaction, &record()).await;
+
+        assert!(matches!(second, Err(KeyError::LabelTaken { label }) if label.as_str() == "web"));
     }
 }

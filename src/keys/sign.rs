@@ -97,6 +97,13 @@ fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest)
             }
             (Some(_), true) => bytes,
         });
+        // Counted by the bytes that go to the token: only Ed25519 has long ones.
+        if inputs.iter().map(Vec::len).sum::<usize>() > MOST_BYTES {
+            return Err(malformed(
+                index,
+                format!("Ed25519 signs at most {MOST_BYTES} bytes a request, all messages together"),
+            ));
+        }
     }
     Ok(inputs)
 }
@@ -111,5 +118,60 @@ fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
 
 /// Digests or messages a request may have.
 const MOST: usize = 64;
-/// Bytes of messages that go to the token as they are: they have to fit into one frame.
-const MOST_BYTES: usize = 1_000_000;
+/// Bytes of a request for the token, whose worker takes frames of 1 MiB.
+const MOST_BYTES: usize = 900_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{
+        algorithm::KeyAlgorithm,
+        custody::{Enforcement, KeyPolicy, Origin, Presence, Purpose},
+        ids::KeyId,
+        time::Timestamp,
+    };
+
+    fn key(algorithm: KeyAlgorithm) -> KeyRecord {
+        KeyRecord {
+            id: KeyId::new(),
+            label: "web".parse().unwrap(),
+            algorithm,
+            policy: KeyPolicy::TokenOnly,
+            enforcement: Enforcement::Token,
+            purpose: Purpose::Signing,
+            approvals: 0,
+            origin: Origin::Generated,
+            state: KeyState::Active,
+            presence: Presence::Present,
+            token: "t".to_owned(),
+            public_key_pem: String::new(),
+            comment: String::new(),
+            created_at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn messages(sizes: &[usize]) -> SignRequest {
+        let messages = sizes.iter().map(|size| Base64::encode_string(&vec![7; *size])).collect();
+        SignRequest { algorithm: None, digests: Vec::new(), messages }
+    }
+
+    #[test]
+    fn ed25519_takes_900_000_bytes_a_request_and_says_so() {
+        let key = key(KeyAlgorithm::Ed25519);
+
+        assert!(inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[450_000, 450_000])).is_ok());
+        let error = inputs(&key, SignatureAlgorithm::Ed25519, &messages(&[450_000, 450_001])).unwrap_err();
+
+        assert!(matches!(error, KeyError::InputMalformed { position: 2, .. }));
+        assert!(error.to_string().contains("at most 900000 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_message_that_is_hashed_may_be_longer() {
+        let key = key(KeyAlgorithm::P256);
+
+        let inputs = inputs(&key, SignatureAlgorithm::EcdsaSha256, &messages(&[900_001])).unwrap();
+
+        assert_eq!(inputs[0].len(), 32);
+    }
+}

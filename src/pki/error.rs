@@ -107,9 +107,9 @@ crate::catalogue! {
     PRIVATE_KEY_MALFORMED = Invalid, "private-key-malformed", "not a readable private key", "the copy is damaged, or the token gave something else: take another copy";
     PUBLIC_KEY_MALFORMED = Invalid, "public-key-malformed", "not a readable public key", "give a SubjectPublicKeyInfo, as PEM or DER";
     PUBLIC_KEY_UNSUPPORTED = Unsupported, "public-key-unsupported", "a public key of an unknown kind", "keyward knows RSA 2048, 3072, 4096, P-256, P-384, P-521, secp256k1 and Ed25519";
-    REQUEST_MALFORMED = Invalid, "request-malformed", "not a readable certificate signing request", "give one PKCS#10 request, as PEM or DER";
+    REQUEST_MALFORMED = Invalid, "csr-malformed", "not a readable certificate signing request", "give one PKCS#10 request, as PEM or DER";
     SIGNATURE_INVALID = Conflict, "signature-invalid", "a signature does not verify", "the signed bytes were changed, or another key signed them";
-    WRAP_REFUSED = Conflict, "kek-differs", "a wrapped key does not open under this KEK", "use the share file or custodians of the ceremony whose KCVs the archive's manifest names; if they match, the archive was changed: take another copy";
+    WRAP_REFUSED = Conflict, "wrapped-key-refused", "a wrapped key does not open under this KEK", "compare the KCV of the KEK with the one that the copy names; if they match, the copy was changed: take another";
 }
 
 impl Fault for PkiError {

@@ -14,9 +14,11 @@ use std::{fmt, str::FromStr};
 named! {
     /// Which algorithms protect the file, and so which programs read it.
     Pkcs12Profile, "PKCS#12 profile" {
-        /// 3DES for key and certificates, SHA-1 MAC: also for Windows Server 2016, macOS 14, iOS 17, Java before 8u301.
+        /// 3DES for key and certificates, SHA-1 MAC: what `modern` opens in, and Java before 8u301, Windows Server
+        /// 2016, iOS 17, macOS 14.
         Compat = "compat",
-        /// PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA-256, SHA-256 MAC: current programs.
+        /// PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA-256, SHA-256 MAC: OpenSSL 3, Java from 8u301, NSS, GnuTLS,
+        /// Windows from Server 2019.
         Modern = "modern",
     }
 }

@@ -219,10 +219,10 @@ pub enum TokenError {
 
 crate::catalogue! {
     ANOTHER_KEY = Conflict, "key-mismatch", "the key in the token is not the recorded one", "nothing was signed; compare `keyward key show KEY` with the token (`keyward doctor`), and restore the key from a backup if the object was replaced";
-    BLOB_UNREADABLE = Conflict, "kek-differs", "a wrapped key does not open under this KEK", "use the share file or custodians of the ceremony whose KCVs the archive's manifest names; if they match, the archive was changed: take another copy";
+    KEK_DIFFERS = Conflict, "kek-differs", "the copies are under another KEK", "give the share file of the ceremony whose KCVs the archive's manifest names (`--share-file F`), or bring its KEKs into this token with `keyward ceremony recover`; if the KCVs match, the archive was changed: take another copy";
     BUSY = Unavailable, "token-busy", "the token's queue is full", "try again after the time in Retry-After; if it happens often, send fewer requests at once or raise the number of sessions";
     DEADLINE = Unavailable, "token-timeout", "the token did not answer in time", "the worker is restarted by itself; try again, and look at the device or its network link if it happens again";
-    KEK_MISSING = Conflict, "kek-missing", "the token has no such KEK", "run a ceremony, or bring the KEK back from its shares with `keyward ceremony recover`";
+    KEK_MISSING = Conflict, "kek-missing", "the token has no such KEK", "bring the KEK back from its shares with `keyward ceremony recover`, or make keys with `--policy token-only`";
     MODULE_UNUSABLE = TokenAbsent, "module-unusable", "the PKCS#11 module cannot be loaded", "check the path in `token.module` of keyward.toml (`--token-module` at init), its architecture and its own configuration";
     NOT_CAPABLE = Unsupported, "token-not-capable", "the token cannot do this", "`keyward doctor` lists what the token can do; choose another algorithm or policy, or another token";
     OBJECT_MISSING = NotFound, "key-object-missing", "the key object is not in the token", "restore it with `keyward backup restore latest --key KEY`; `keyward status` shows every key that is missing";
@@ -264,7 +264,7 @@ impl Fault for TokenError {
     fn entry(&self) -> Entry {
         match self {
             Self::AnotherKey { .. } => ANOTHER_KEY,
-            Self::BlobUnreadable { .. } | Self::ContentKeyUnreadable { .. } => BLOB_UNREADABLE,
+            Self::BlobUnreadable { .. } | Self::ContentKeyUnreadable { .. } => KEK_DIFFERS,
             Self::Busy { .. } => BUSY,
             Self::Deadline { .. } => DEADLINE,
             Self::KekMissing { .. } => KEK_MISSING,

@@ -7,6 +7,7 @@ use crate::base::{
     ids::{KekId, KeyId, KeyLabel},
     secret::Secret,
 };
+use crate::pki::pkcs12::Pkcs12Profile;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A token to be made in a free slot.
@@ -148,8 +149,8 @@ pub enum Container {
     },
     /// PKCS#12.
     Pkcs12 {
-        /// Old ciphers for old readers.
-        compat: bool,
+        /// For which readers.
+        profile: Pkcs12Profile,
         /// friendlyName of the key.
         alias: String,
         /// DER certificates, leaf first; at least the leaf.

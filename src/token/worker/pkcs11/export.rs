@@ -12,7 +12,7 @@ use crate::pki::{
     PkiError,
     certificate::Certificate,
     key_wrap,
-    pkcs12::{self, Pkcs12, Pkcs12Profile},
+    pkcs12::{self, Pkcs12},
     private_key,
 };
 use crate::token::{
@@ -103,9 +103,8 @@ fn build(key: &[u8], job: &ExportJob) -> Result<Vec<u8>, PkiError> {
             }
             Ok(text.into_bytes())
         }
-        Container::Pkcs12 { compat, alias, chain } => {
-            let profile = if *compat { Pkcs12Profile::Compat } else { Pkcs12Profile::Modern };
-            pkcs12::build(&Pkcs12 { private_key: key, chain, alias, profile }, passphrase)
+        Container::Pkcs12 { profile, alias, chain } => {
+            pkcs12::build(&Pkcs12 { private_key: key, chain, alias, profile: *profile }, passphrase)
         }
     }
 }
