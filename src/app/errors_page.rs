@@ -2,19 +2,19 @@
 
 use crate::base::fault::{Entry, Kind};
 
-/// Every entry of every catalogue, in the order of the codes; `cli` are those of the command line.
+/// Every entry of every catalogue, in the order of the codes.
 #[must_use]
-pub fn entries(cli: &'static [Entry]) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = CATALOGUES.iter().copied().chain([cli]).flatten().copied().collect();
+pub fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = CATALOGUES.iter().copied().flatten().copied().collect();
     entries.sort_by_key(|entry| entry.code);
     entries
 }
 
 /// The page.
 #[must_use]
-pub fn page(cli: &'static [Entry]) -> String {
+pub fn page() -> String {
     let mut page = String::from(HEAD);
-    for entry in entries(cli) {
+    for entry in entries() {
         page.push_str(&format!(
             "| `{}` | {} | {} | {}: {} |\n",
             entry.code,
@@ -65,6 +65,7 @@ const CATALOGUES: &[&[Entry]] = &[
     crate::ceremony::error::ENTRIES,
     crate::certificates::error::ENTRIES,
     crate::client::error::ENTRIES,
+    crate::client::local::ENTRIES,
     crate::commands::error::ENTRIES,
     crate::db::error::ENTRIES,
     crate::export::error::ENTRIES,
@@ -90,10 +91,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_means_one_kind_wherever_it_is_used() {
-        let page = page(&[]);
+    fn a_code_stands_in_one_catalogue_only() {
+        let codes: Vec<&str> = entries().iter().map(|entry| entry.code).collect();
 
-        for entry in entries(&[]) {
+        let twice: Vec<_> = codes.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+
+        assert!(twice.is_empty(), "{twice:?}");
+    }
+
+    #[test]
+    fn a_code_means_one_kind_wherever_it_is_used() {
+        let page = page();
+
+        for entry in entries() {
             assert!(page.contains(&format!("| `{}` | {} |", entry.code, exit_code(entry.kind))));
             assert!(!entry.advice.is_empty() && !entry.title.is_empty(), "{}", entry.code);
         }

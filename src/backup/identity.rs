@@ -14,6 +14,7 @@ use crate::ceremony::share_file::ShareFile;
 use crate::certificates::{add, authority};
 use crate::db::{commit, instance};
 use crate::keys::{KeyRecord, list, restored};
+use crate::token::TokenError;
 use serde_json::json;
 
 /// What an archive is to this instance.
@@ -93,8 +94,12 @@ pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArc
     let destroying = match change_places(backups, caller, open, (&restoring, &place)).await {
         Ok(destroying) => destroying,
         Err(error) => {
-            // Nothing was committed, so their CA key is in nobody's inventory.
-            keys.token.destroy(theirs.id).await?;
+            // Nothing was committed, so their CA key is in nobody's inventory; an object that was there before stays.
+            let was_there =
+                matches!(error, BackupError::Token(TokenError::AnotherKey { .. } | TokenError::WeakerInToken { .. }));
+            if !was_there {
+                keys.token.destroy(theirs.id).await?;
+            }
             keys.audit.conclude(&restoring, Verdict::of_fault(&error, json!({}))).await?;
             return Err(error);
         }

@@ -3,15 +3,8 @@
 use super::output::Output;
 use crate::app::{AppError, errors_page::exit_code};
 use crate::base::fault::{Fault, Kind, Report};
-use crate::client::ClientError;
+use crate::client::{ClientError, LocalError, local::ARGUMENT_INVALID};
 use std::{fmt::Display, io, process::ExitCode};
-
-crate::catalogue! {
-    ARGUMENT_INVALID = Invalid, "argument-invalid", "an argument or an answer cannot be used", "do as the message says; `--help` has examples";
-    FILE_EXISTS = Conflict, "file-exists", "a file is there already", "choose another name, or move the file away: nothing is overwritten";
-    FILE_MISSING = NotFound, "file-missing", "a file is not there", "check the path";
-    FILE_UNUSABLE = Unavailable, "file-unusable", "a file cannot be read or written", "check free space and rights";
-}
 
 /// Why a command ended without success.
 pub(super) enum CliError {
@@ -35,20 +28,13 @@ impl CliError {
     }
 
     /// A local file that cannot be used.
-    pub(super) fn file(action: &str, path: impl Display, source: io::Error) -> Self {
-        let failed = format!("{action} {path} failed: {source}");
-        let report = match source.kind() {
-            io::ErrorKind::AlreadyExists => FILE_EXISTS.report(format!("{path} exists already")),
-            io::ErrorKind::NotFound => FILE_MISSING.report(failed),
-            _ => FILE_UNUSABLE.report(failed),
-        };
-        Self::Problem(report, String::new())
+    pub(super) fn file(action: &'static str, path: impl Display, source: io::Error) -> Self {
+        Self::fault(&LocalError::file(action, path, source))
     }
 
-    /// Arguments that do not fit together.
-    pub(super) fn invalid(detail: impl Into<String>, advice: &str) -> Self {
-        let report = Report { advice: advice.to_owned(), ..ARGUMENT_INVALID.report(detail.into()) };
-        Self::Problem(report, String::new())
+    /// Arguments that do not fit together, and what to give instead.
+    pub(super) fn invalid(what: impl Into<String>, instead: &'static str) -> Self {
+        Self::fault(&LocalError::ArgumentInvalid { what: what.into(), instead })
     }
 }
 
@@ -89,20 +75,5 @@ pub(super) fn report(error: &CliError, output: Output) -> ExitCode {
             ExitCode::from(exit_code(report.kind))
         }
         CliError::Outcome(kind) => ExitCode::from(exit_code(*kind)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::errors_page::entries;
-
-    #[test]
-    fn a_code_stands_in_one_catalogue_only() {
-        let codes: Vec<&str> = entries(ENTRIES).iter().map(|entry| entry.code).collect();
-
-        let twice: Vec<_> = codes.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-
-        assert!(twice.is_empty(), "{twice:?}");
     }
 }

@@ -112,7 +112,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Errors => {
-                output::put(format_args!("{}", errors_page::page(exit::ENTRIES)));
+                output::put(format_args!("{}", errors_page::page()));
                 Ok(())
             }
             command => {

@@ -23,7 +23,7 @@ pub enum ClientError {
 }
 
 crate::catalogue! {
-    ANSWER_UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
+    UNREADABLE = Internal, "answer-unreadable", "the answer cannot be read", "client and server must be the same version of keyward";
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ impl ClientError {
     pub fn report(&self) -> Report {
         match self {
             Self::Refused { problem, .. } => problem.clone(),
-            Self::Unreadable { .. } => ANSWER_UNREADABLE.report(self.to_string()),
+            Self::Unreadable { .. } => UNREADABLE.report(self.to_string()),
         }
     }
 }

@@ -5,8 +5,10 @@
 
 mod calls;
 pub mod error;
+pub mod local;
 
 pub use error::ClientError;
+pub use local::LocalError;
 
 use crate::commands::api::{CommandState, CommandView, ProgressView};
 use ::http::{Method, Request, Response, header};

@@ -87,14 +87,14 @@ impl Commands {
         self.live().insert(view.id, receiver);
         // A task of its own, so that a panic in the work is seen from outside.
         let work = tokio::spawn(work(Progress(sender.clone())));
-        let (this, caller, begun) = (self.clone(), caller.clone(), (view.id, kind));
+        let (this, caller, id) = (self.clone(), caller.clone(), view.id);
         tokio::spawn(async move {
             let outcome = match work.await {
                 Ok(Ok(result)) => Ok(serde_json::to_value(result).unwrap_or_default()),
-                Ok(Err(error)) => Err(this.refusal(&caller, begun, &error).await),
+                Ok(Err(error)) => Err(this.refusal(&caller, (kind, id), &error).await),
                 Err(cause) => {
-                    tracing::error!(request.id = %caller.request, command.id = %begun.0, %cause, "a command broke off");
-                    Err(this.refusal(&caller, begun, &CommandError::Interrupted).await)
+                    tracing::error!(request.id = %caller.request, command.id = %id, %cause, "a command broke off");
+                    Err(this.refusal(&caller, (kind, id), &CommandError::Interrupted).await)
                 }
             };
             this.end(&sender, outcome).await;
@@ -124,7 +124,7 @@ impl Commands {
 
     /// The report of a failure. One that was met before the intent leaves a record all the same; an internal one its
     /// words in the log.
-    async fn refusal(&self, caller: &Caller, (id, kind): (CommandId, &'static str), error: &dyn Fault) -> Report {
+    async fn refusal(&self, caller: &Caller, (kind, id): (&'static str, CommandId), error: &dyn Fault) -> Report {
         let report = Report::of(error);
         if report.kind == Kind::Internal {
             tracing::error!(request.id = %caller.request, command.id = %id, %error, "an internal fault");
@@ -273,8 +273,12 @@ mod tests {
     #[tokio::test]
     async fn a_row_that_nobody_works_on_is_never_answered_as_running() {
         let bench = Bench::new().await;
-        let view =
-            CommandView::new(CommandId::new(), "backup.run", Caller::system().request, bench.commands.clock.now());
+        let view = CommandView::new(
+            CommandId::new(),
+            "backup.run",
+            crate::base::ids::RequestId::new(),
+            bench.commands.clock.now(),
+        );
         db::insert(&bench.commands.db, &view, "uid:1").await.unwrap();
 
         let shown = bench.commands.show(view.id, 0, LONG).await.unwrap();

@@ -149,7 +149,7 @@ pub enum Container {
     },
     /// PKCS#12.
     Pkcs12 {
-        /// Which ciphers, and so which readers.
+        /// For which readers.
         profile: Pkcs12Profile,
         /// friendlyName of the key.
         alias: String,
