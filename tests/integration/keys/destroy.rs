@@ -59,7 +59,7 @@ fn a_destruction_that_nobody_confirmed_does_not_happen() {
 
     let problem = rig.refused(&["key", "destroy", "web"], 3, "argument-invalid");
 
-    assert!(problem["advice"].as_str().unwrap().contains("--yes"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("--yes"), "{problem}");
     assert_eq!(rig.objects(), objects);
     assert_eq!(rig.json(&["key", "show", "web"])["state"], "active");
 }
