@@ -1,6 +1,6 @@
 //! A typed client of our own API, over whatever carries its requests.
 //!
-//! [`calls`] has one method a route. The carrier is given: the router in this process, later a socket or
+//! `calls` has one method a route. The carrier is given: the router in this process, later a socket or
 //! HTTPS; nothing in here, and nothing that calls it, can tell which it is.
 
 mod calls;

@@ -1,7 +1,7 @@
 //! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
 //!
-//! [`router`] is given the nouns and nothing else. A request arrives with its [`Caller`] already known
-//! (as a request extension); without one it is turned away. Nothing in here touches database or token.
+//! [`router`] is given the nouns and nothing else. A request arrives with its `Caller` already known
+//! (as a request extension); without one it is turned away. Handlers call use cases; they have no SQL and no PKCS#11.
 
 pub mod api;
 mod audit;

@@ -1,4 +1,4 @@
-//! Public keys as DER SubjectPublicKeyInfo (RFC 5280, section 4.1); [`verify`] has the signatures that they verify.
+//! Public keys as DER SubjectPublicKeyInfo (RFC 5280, section 4.1); `verify` has the signatures that they verify.
 //!
 //! Invariant: a [`PublicKey`] is of a kind that keyward knows, its point is on the curve, and its DER is
 //! the one usual encoding (uncompressed point, NULL parameters for RSA), so that equal keys have equal
