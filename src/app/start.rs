@@ -9,7 +9,6 @@ use crate::base::{
     principal::Caller,
     time::{Clock, SystemClock},
 };
-use crate::certificates::authority;
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
@@ -66,8 +65,12 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
     let keys = open_keys(&directory, &settings, db, &row).await?;
-    settle(&keys, &directory).await?;
+    let settled = settle(&keys).await?;
     let services = services(&directory, &settings, &keys, &row).await?;
+    if settled && let Err(error) = backup::settle_audit_key(&services.backups).await {
+        // A log that was tampered with is not signed; that is for `audit verify` to say.
+        tracing::error!(%error, "the audit key is not settled, or did not sign");
+    }
     if let Err(error) = backup::adopt_unrecorded(&services.backups).await {
         // A destination that is away stops backups, and nothing else.
         tracing::warn!(%error, "archives at the destination could not be looked through");
@@ -106,23 +109,18 @@ pub(super) async fn open_keys(
     Ok(Keys { db, audit, token, clock, posture: row.posture })
 }
 
-/// Brings to an end what an earlier process left half done. A token that is away or locked is left for later.
-async fn settle(keys: &Keys, directory: &Path) -> Result<(), AppError> {
+/// Brings to an end what an earlier process left half done; answers whether there was something. A token that is
+/// away or locked is left for later.
+async fn settle(keys: &Keys) -> Result<bool, AppError> {
     match recover::settle(keys).await {
-        Ok(0) => Ok(()),
+        Ok(0) => Ok(false),
         Ok(count) => {
             tracing::info!(count, "interrupted requests were brought to an end");
-            authority::certify_audit_key(keys).await?;
-            authority::publish(keys, directory).await?;
-            if let Err(error) = keys.audit.checkpoint(&authority::audit_signer(keys).await?).await {
-                // A log that was tampered with is not signed; that is for `audit verify` to say.
-                tracing::error!(%error, "no checkpoint of the audit logs");
-            }
-            Ok(())
+            Ok(true)
         }
         Err(error) if is_token_away(&error) => {
             tracing::warn!(%error, "interrupted requests wait for the token");
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error.into()),
     }

@@ -23,7 +23,6 @@ pub mod canonical;
 pub mod checkpoint;
 mod continuity;
 mod db;
-mod durable;
 pub mod error;
 pub mod export;
 mod list;

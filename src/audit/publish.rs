@@ -6,12 +6,12 @@ use super::{
     blocking,
     checkpoint::Checkpoint,
     continuity::Heads,
-    durable,
     error::{AuditError, unusable},
     merkle::Frontier,
     record::Log,
 };
 use crate::base::signing::Signer;
+use crate::db::durable;
 use crate::pki::public_key::PublicKey;
 use std::{
     fs, io,
@@ -46,7 +46,7 @@ impl Audit {
         let path = checkpoint_path(&self.0.directory, log);
         let note = checkpoint.sign(signer).await?;
         let written = note.clone();
-        blocking(move || durable::replace(&path, &written).map_err(unusable("write", &path))).await?;
+        blocking(move || durable::replace(&path, written.as_bytes()).map_err(unusable("write", &path))).await?;
         heads.know(log, checkpoint.size, checkpoint.root);
         Ok(note)
     }

@@ -4,10 +4,10 @@
 //! that opening a log reads its newest segment only. Without it the segments before are read again.
 
 use super::{
-    durable,
     error::{AuditError, unusable},
     merkle::Frontier,
 };
+use crate::db::durable;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader},
@@ -158,7 +158,7 @@ impl LogLines {
 
 /// Makes a frontier durable beside its segment.
 pub(super) fn close(directory: &Path, number: u32, frontier: &Frontier) -> io::Result<()> {
-    durable::replace(&frontier_path(directory, number), &frontier.to_string())
+    durable::replace(&frontier_path(directory, number), frontier.to_string().as_bytes())
 }
 
 const PREFIX: &str = "signatures-";

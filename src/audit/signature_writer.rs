@@ -1,7 +1,6 @@
 //! The one thread that appends to the signature log: whatever waits is written together, then answered.
 
 use super::{
-    durable,
     error::{AuditError, unusable},
     merkle::Frontier,
     record::Record,
@@ -10,6 +9,8 @@ use super::{
 };
 use crate::base::time::Clock;
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::{
         Arc,
@@ -48,7 +49,8 @@ struct Batch {
 impl SignatureWriter {
     /// Finds the end of the log and starts the thread.
     pub(super) fn open(directory: PathBuf, clock: Arc<dyn Clock>, limit_bytes: u64) -> Result<Self, AuditError> {
-        durable::make_directory(&directory)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(unusable("make", &directory))?;
         let end = segments::recover(&directory)?;
         let not_started = || unusable("start a thread for", &directory);
         let tail = Tail::new(directory.clone(), &end, limit_bytes).map_err(not_started())?;

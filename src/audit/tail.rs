@@ -1,11 +1,11 @@
 //! The segment that is being appended to.
 
 use super::{
-    durable,
     merkle::Frontier,
     segments::{self, End},
     syncer::Syncer,
 };
+use crate::db::durable;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},

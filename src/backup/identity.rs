@@ -148,7 +148,10 @@ async fn change_places(
 
 /// In a token that does not hold the recorded audit key a new one is made: it is `token-only`, so every token
 /// has its own, and its logs go on under a name of their own. Waits for the CA key, which certifies it.
-pub(super) async fn settle_audit_key(backups: &Backups) -> Result<(), BackupError> {
+///
+/// # Errors
+/// The token is away, or an audit log does not hold together and is not signed.
+pub async fn settle_audit_key(backups: &Backups) -> Result<(), BackupError> {
     let keys = &backups.keys;
     if !authority::is_in_token(keys, authority::CA).await? {
         return Ok(());

@@ -10,10 +10,15 @@ use super::{
     offline::reference,
     run::TOKEN_ONLY,
 };
-use crate::base::ids::{BackupId, KeyId, KeyLabel};
+use crate::audit::{ObjectRef, Verdict};
+use crate::base::{
+    ids::{BackupId, KeyId, KeyLabel},
+    principal::Caller,
+};
 use crate::certificates::authority;
 use crate::db::commit;
 use crate::keys::{api::CopyView, copies, list};
+use serde_json::json;
 use std::collections::HashMap;
 
 /// Makes an archive a known backup: numbers go on after it, coverage and `key destroy` know its copies.
@@ -80,6 +85,9 @@ pub async fn adopt_unrecorded(backups: &Backups) -> Result<(), BackupError> {
             Ok(archive) if archive.root == root && archive.name() == name => {
                 tracing::warn!(archive.name = name, "an archive that was stored and not recorded is taken in");
                 note_archive(backups, &archive, None).await?;
+                let object = ObjectRef::new("archive", &archive.sha256, &name);
+                let detail = json!({ "sequence": archive.manifest.sequence });
+                backups.keys.audit.event(&Caller::system(), "backup.adopt", &object, Verdict::ok(detail)).await?;
             }
             Ok(_) | Err(_) => tracing::warn!(archive.name = name, "a file that is no archive of this instance"),
         }

@@ -26,6 +26,7 @@ mod wrapped;
 
 pub use db::{find, list};
 pub use error::BackupError;
+pub use identity::settle_audit_key;
 pub use known::adopt_unrecorded;
 
 use crate::base::ids::InstanceId;

@@ -10,13 +10,12 @@ use crate::base::{
     ids::{InstanceId, KeyLabel, KeySelector},
     principal::Caller,
 };
-use crate::db::{commit, durable::replace};
+use crate::db::durable::replace;
 use crate::keys::{
     KeyRecord, Keys,
-    generate::{KeySpec, make},
+    generate::{KeySpec, make, make_in_place_of},
     list::find,
     recorded,
-    restored::forget,
     signer::TokenSigner,
 };
 use crate::pki::{
@@ -77,11 +76,8 @@ pub async fn is_in_token(keys: &Keys, label: &'static str) -> Result<bool, Certi
 /// # Errors
 /// The token cannot make the key.
 pub async fn renew_audit_key(keys: &Keys) -> Result<(), CertificateError> {
-    let audit = own_key(keys, AUDIT).await?;
-    let mut transaction = keys.db.begin().await?;
-    forget(&mut transaction, audit.id).await?;
-    commit(transaction).await?;
-    make(keys, &Caller::system(), spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit)).await?;
+    let (former, spec) = (own_key(keys, AUDIT).await?, spec(AUDIT, KeyPolicy::TokenOnly, Purpose::Audit));
+    make_in_place_of(keys, &Caller::system(), former.id, spec).await?;
     Ok(())
 }
 

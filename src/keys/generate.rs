@@ -84,6 +84,24 @@ pub async fn make(keys: &Keys, caller: &Caller, spec: KeySpec) -> Result<KeyReco
     if db::find(&keys.db, &KeySelector::Label(spec.label.to_string())).await?.is_some() {
         return Err(KeyError::LabelTaken { label: spec.label });
     }
+    make_new(keys, caller, spec, None).await
+}
+
+/// Makes a key pair that takes the label of a former one over, whose row goes as the new one comes. For a key of
+/// keyward's own whose objects the token has lost.
+///
+/// # Errors
+/// As [`generate`]; the former row stays then.
+pub async fn make_in_place_of(
+    keys: &Keys,
+    caller: &Caller,
+    former: KeyId,
+    spec: KeySpec,
+) -> Result<KeyRecord, KeyError> {
+    make_new(keys, caller, spec, Some(former)).await
+}
+
+async fn make_new(keys: &Keys, caller: &Caller, spec: KeySpec, former: Option<KeyId>) -> Result<KeyRecord, KeyError> {
     check_capability(keys, &spec).await?;
     let trusted_kek = match spec.policy.kek() {
         Some(purpose) => keks::current(keys, purpose).await?.trusted,
@@ -93,7 +111,7 @@ pub async fn make(keys: &Keys, caller: &Caller, spec: KeySpec) -> Result<KeyReco
     let detail = json!({ "algorithm": spec.algorithm, "policy": spec.policy, "purpose": spec.purpose });
     let intent = keys.audit.intent(caller, "key.generate", &object(id, &spec.label), detail).await?;
     match make_in_token(keys, id, &spec, trusted_kek).await {
-        Ok(record) => match record_made(keys, &intent, &record).await {
+        Ok(record) => match record_made(keys, &intent, &record, former).await {
             Ok(()) => Ok(record),
             Err(error @ KeyError::LabelTaken { .. }) => {
                 settle_failure(keys, &intent, id, &error).await?;
@@ -138,8 +156,11 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
     })
 }
 
-async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord) -> Result<(), KeyError> {
+async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord, former: Option<KeyId>) -> Result<(), KeyError> {
     let mut transaction = keys.db.begin().await?;
+    if let Some(former) = former {
+        db::forget(&mut transaction, former).await?;
+    }
     insert(&mut transaction, record).await?;
     let detail = json!({ "enforcement": record.enforcement });
     keys.audit.result(&mut transaction, intent, Verdict::ok(detail)).await?;

@@ -4,6 +4,7 @@ mod destination;
 mod drill;
 mod format;
 mod kill;
+mod new_token;
 mod restore;
 mod run;
 mod takeover;
