@@ -145,6 +145,15 @@ async fn put_back(restore: Restore, client: &Client, output: Output) -> Result<(
     let answer: RestoreAnswer = client.outcome(command, |view| progress.show(view)).await?;
     drop(progress);
     output.answer(&answer, show_restore);
+    match answer.keks.as_str() {
+        "imported" => {
+            output.say("New backups open with the share file that was given, not with the one that `init` wrote.")
+        }
+        "kek-pending" => {
+            output.say("The KEKs are not in the token: run `keyward ceremony recover` before the next backup.")
+        }
+        _ => {}
+    }
     judge(answer.state, Kind::Unavailable)
 }
 

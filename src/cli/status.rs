@@ -65,7 +65,7 @@ fn show(status: &Status) {
         said.push(("note", "this is a rig, for trying out: PINs lie in its directory".to_owned()));
     }
     if status.provisional_kek {
-        said.push(("note", "provisional KEKs: keep share-provisional.txt in a safe place".to_owned()));
+        said.push(("note", "provisional KEKs: keep the share file of their secret in a safe place".to_owned()));
     }
     lines(said);
 }
