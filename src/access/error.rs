@@ -8,6 +8,9 @@ use crate::base::{
 /// Why a caller is turned away.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
+    /// A credential that is not, or no longer, known.
+    #[error("the credential is not known")]
+    CredentialUnknown,
     /// Known, but not allowed.
     #[error("{name} may not do this; it needs one of the roles {}", list(needed))]
     RoleMissing {
@@ -25,6 +28,7 @@ pub enum AccessError {
 }
 
 crate::catalogue! {
+    CREDENTIAL_UNKNOWN = Denied, "credential-unknown", "the credential is not known", "check that it is whole, of this instance and not revoked; `keyward credential list` shows what there is";
     ROLE_MISSING = Denied, "role-missing", "the caller may not do this", "ask somebody with the role, or have it given to you";
     USER_UNKNOWN = Denied, "user-unknown", "the local user is not known", "run the command as the user who ran `keyward init`";
 }
@@ -32,6 +36,7 @@ crate::catalogue! {
 impl Fault for AccessError {
     fn entry(&self) -> Entry {
         match self {
+            Self::CredentialUnknown => CREDENTIAL_UNKNOWN,
             Self::RoleMissing { .. } => ROLE_MISSING,
             Self::UserUnknown { .. } => USER_UNKNOWN,
         }

@@ -59,6 +59,14 @@ pub enum AppError {
     /// An inventory or token key is at fault.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A listener cannot be had.
+    #[error("listening at {what} failed: {source}")]
+    Listen {
+        /// Where.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The directory holds no instance.
     #[error("{} holds no instance of keyward", directory.display())]
     NoInstance {
@@ -82,6 +90,12 @@ pub enum AppError {
         /// What went wrong.
         cause: String,
     },
+    /// Key or certificate of the listener cannot be used.
+    #[error("the TLS listener cannot be set up: {cause}")]
+    TlsUnusable {
+        /// What the library says.
+        cause: String,
+    },
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -91,9 +105,11 @@ crate::catalogue! {
     DIRECTORY = Unavailable, "directory-unusable", "the instance directory cannot be used", "check free space and that the directory belongs to this user";
     EXISTS = Conflict, "instance-exists", "there is an instance already", "use it as it is, or choose another directory with `--dir`; `init` touches nothing that is there";
     IN_USE = Locked, "instance-in-use", "the instance is in use", "wait until the other command ends, or stop the other process";
+    LISTEN = Unavailable, "listener-unavailable", "the service cannot listen there", "choose another address with `[http] listen` in keyward.toml, or stop what uses this one";
     NO_INSTANCE = NotFound, "instance-missing", "there is no instance", "make one with `keyward init`, or name its directory with `--dir` or KEYWARD_DIR";
     PRODUCTION_UNAVAILABLE = Unsupported, "production-unavailable", "no production instance yet", "use `--posture rig` for now: for trying keyward out, not for people's keys";
     SETTINGS = Invalid, "settings-invalid", "the settings do not hold together", "mend keyward.toml; all its faults are listed";
+    TLS_UNUSABLE = Internal, "tls-unusable", "the TLS listener cannot be set up", "remove tls/server.pem and tls/server.key, which are made anew at the next start";
     SOFT_HSM = Unsupported, "softhsm-unusable", "SoftHSM cannot be used", "install the Debian package softhsm2, or name another token with `--token-module` and `--token-label`";
 }
 
@@ -110,10 +126,12 @@ impl Fault for AppError {
             Self::Exists { .. } => EXISTS,
             Self::InUse { .. } => IN_USE,
             Self::Key(error) => error.entry(),
+            Self::Listen { .. } => LISTEN,
             Self::NoInstance { .. } => NO_INSTANCE,
             Self::ProductionUnavailable => PRODUCTION_UNAVAILABLE,
             Self::Settings { .. } => SETTINGS,
             Self::SoftHsm { .. } => SOFT_HSM,
+            Self::TlsUnusable { .. } => TLS_UNUSABLE,
             Self::Token(error) => error.entry(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     AppError,
-    settings::{BackupSection, FILE, Settings, TokenSection},
+    settings::{BackupSection, FILE, HttpSection, Settings, TokenSection},
     softhsm,
     start::{Instance, open_database, open_keys},
 };
@@ -111,7 +111,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
         InitToken::Embedded => embedded_token(directory).await?,
         InitToken::Existing(section) => section,
     };
-    let settings = Settings { token, backup: BackupSection::default() };
+    let settings = Settings { token, backup: BackupSection::default(), http: HttpSection::default() };
     let db = open_database(directory).await?;
     let row = Instance {
         id: InstanceId::new(),
@@ -158,7 +158,7 @@ async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> 
 
 async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
     let section = softhsm::prepare(directory, TOKEN_LABEL)?;
-    let settings = Settings { token: section, backup: BackupSection::default() };
+    let settings = Settings { token: section, backup: BackupSection::default(), http: HttpSection::default() };
     make_token(&settings.token(directory)?).await?;
     Ok(settings.token)
 }

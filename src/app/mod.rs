@@ -6,6 +6,7 @@
 pub mod error;
 pub mod errors_page;
 pub mod init;
+pub mod serve;
 pub mod settings;
 mod softhsm;
 pub mod start;

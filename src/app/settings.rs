@@ -2,10 +2,12 @@
 
 use super::AppError;
 use crate::db::durable::replace;
+use crate::pki::name::SubjectAltName;
 use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +20,9 @@ pub struct Settings {
     /// Backups.
     #[serde(default)]
     pub backup: BackupSection,
+    /// The service.
+    #[serde(default, skip_serializing_if = "HttpSection::is_default")]
+    pub http: HttpSection,
 }
 
 /// `[token]`.
@@ -54,6 +59,46 @@ impl Default for BackupSection {
     fn default() -> Self {
         Self { directory: default_backup_directory() }
     }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    /// Address and port of the TLS listener; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Host names and addresses that clients call it by, beside `localhost` and the listener's own address.
+    pub names: Vec<String>,
+    /// Connections at the same time; with more, the one that is idle longest is closed.
+    pub connections: usize,
+}
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8443)), names: Vec::new(), connections: 1_024 }
+    }
+}
+
+impl HttpSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The names of the server's certificate.
+    #[must_use]
+    pub fn certificate_names(&self) -> Vec<SubjectAltName> {
+        let local = [SubjectAltName::Dns("localhost".to_owned()), SubjectAltName::Ip(self.listen.ip())];
+        let mut names: Vec<_> = self.names.iter().map(|name| host(name)).chain(local).collect();
+        if self.listen.ip().is_unspecified() {
+            names.pop();
+        }
+        names
+    }
+}
+
+/// A host as it stands in an address.
+fn host(name: &str) -> SubjectAltName {
+    name.parse().map_or_else(|_| SubjectAltName::Dns(name.to_owned()), SubjectAltName::Ip)
 }
 
 /// What the environment says; read once.
@@ -165,6 +210,15 @@ impl Settings {
         }
         if !self.token.module.is_absolute() {
             faults.push("token.module must be an absolute path".to_owned());
+        }
+        if !(16..=65_536).contains(&self.http.connections) {
+            faults.push("http.connections must be 16 to 65,536".to_owned());
+        }
+        let is_host = |name: &&String| {
+            format!("dns:{}", name).parse::<SubjectAltName>().is_ok() || name.parse::<IpAddr>().is_ok()
+        };
+        if let Some(name) = self.http.names.iter().find(|name| !is_host(name)) {
+            faults.push(format!("http.names: `{name}` is neither a host name nor an address"));
         }
         if self.token.sessions.is_some_and(|sessions| !(1..=256).contains(&sessions)) {
             faults.push("token.sessions must be 1 to 256".to_owned());

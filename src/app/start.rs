@@ -1,25 +1,24 @@
 //! Opens an instance: lock, settings, database, audit logs, token; settles what a crash left; makes the router.
 
 use super::{AppError, settings::Settings};
-use crate::access::local_caller;
+use crate::access::{Access, Shown};
 use crate::audit::{Audit, Writer};
 use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
     fault::Kind,
-    principal::Caller,
     time::{Clock, SystemClock},
 };
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
-use crate::http::{Services, router};
+use crate::http::{Peer, Services, router};
 use crate::keys::{Keys, recover};
 use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::sync::{Mutex, RwLock};
@@ -27,11 +26,27 @@ use tower::ServiceExt as _;
 
 pub use crate::db::instance::Instance;
 
+/// An instance that this process has to itself, and everything that its routes lead to.
+pub(super) struct Opened {
+    pub(super) directory: PathBuf,
+    pub(super) keys: Keys,
+    pub(super) services: Services,
+    pub(super) settings: Settings,
+    _lock: File,
+}
+
+impl Opened {
+    /// Ends the worker and closes the database.
+    pub(super) async fn close(self) {
+        self.keys.token.close().await;
+        self.keys.db.close().await;
+    }
+}
+
 /// An instance at work in this process, for the length of one command.
 pub struct Running {
-    keys: Keys,
+    opened: Opened,
     client: Client,
-    _lock: File,
 }
 
 impl Running {
@@ -43,16 +58,22 @@ impl Running {
 
     /// Ends the worker and closes the database.
     pub async fn close(self) {
-        self.keys.token.close().await;
-        self.keys.db.close().await;
+        self.opened.close().await;
     }
 }
 
-/// Opens an instance for the user who runs this process.
+/// Opens an instance for one command of the user who runs this process.
 ///
 /// # Errors
 /// There is none, it is in use, its settings or files are damaged, or the user is not known to it.
 pub async fn open(directory: &Path) -> Result<Running, AppError> {
+    let opened = open_services(directory).await?;
+    let client = Client::new(InProcess { router: router(opened.services.clone()) });
+    Ok(Running { opened, client })
+}
+
+/// Opens an instance and settles what a crash left.
+pub(super) async fn open_services(directory: &Path) -> Result<Opened, AppError> {
     let missing = || AppError::NoInstance { directory: directory.to_owned() };
     if !directory.join(super::settings::FILE).exists() {
         return Err(missing());
@@ -63,10 +84,12 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
     super::softhsm::mend(&directory)?;
     let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
-    let caller = local_caller(rustix::process::geteuid().as_raw(), row.owner_uid)?;
+    let access = Access::new(row.owner_uid);
+    // Another user would leave files in the directory that its owner cannot use.
+    access.identify(Shown::LocalUser(rustix::process::geteuid().as_raw()))?;
     let keys = open_keys(&directory, &settings, db, &row).await?;
     let settled = settle(&keys).await?;
-    let services = services(&directory, &settings, &keys, &row).await?;
+    let services = services(&directory, &settings, &keys, (access, &row)).await?;
     if settled && let Err(error) = backup::settle_audit_key(&services.backups).await {
         // A log that was tampered with is not signed; that is for `audit verify` to say.
         tracing::error!(%error, "the audit key is not settled, or did not sign");
@@ -75,8 +98,7 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
         // A destination that is away stops backups, and nothing else.
         tracing::warn!(%error, "archives at the destination could not be looked through");
     }
-    let carrier = InProcess { router: router(services), caller };
-    Ok(Running { keys, client: Client::new(carrier), _lock: lock })
+    Ok(Opened { directory, keys, services, settings, _lock: lock })
 }
 
 /// Takes the instance for this process; given back when the file is closed.
@@ -131,7 +153,12 @@ fn is_token_away(error: &crate::keys::KeyError) -> bool {
     matches!(error.entry().kind, Kind::TokenAbsent | Kind::Locked | Kind::Unavailable)
 }
 
-async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
+async fn services(
+    directory: &Path,
+    settings: &Settings,
+    keys: &Keys,
+    (access, row): (Access, &Instance),
+) -> Result<Services, AppError> {
     let destination = Directory::new(directory.join(&settings.backup.directory));
     destination.clear_partial(row.id);
     let backups = Backups {
@@ -143,7 +170,7 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
         turn: Arc::new(Mutex::new(())),
     };
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
-    Ok(Services { backups, commands, keys: keys.clone() })
+    Ok(Services { access, backups, commands, keys: keys.clone() })
 }
 
 /// What was seen of the token in an earlier probe.
@@ -151,19 +178,16 @@ async fn known_capabilities(db: &Database, label: &str) -> Result<Option<Capabil
     Ok(crate::db::tokens::capabilities(db, label).await?.and_then(|json| serde_json::from_str(&json).ok()))
 }
 
-/// Carries requests to the router in this process, as one caller.
+/// Carries requests to the router in this process, as its user.
 struct InProcess {
     router: Router,
-    caller: Caller,
 }
 
 impl Carrier for InProcess {
     fn carry(&self, request: http::Request<Vec<u8>>) -> Carried<'_> {
         Box::pin(async move {
             let mut request = request.map(Body::from);
-            // Each request has an id of its own.
-            let Caller { principal, roles, .. } = self.caller.clone();
-            request.extensions_mut().insert(Caller::new(principal, roles, crate::base::ids::RequestId::new()));
+            request.extensions_mut().insert(Peer::Local { uid: rustix::process::geteuid().as_raw() });
             let response = match self.router.clone().oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},

@@ -1,11 +1,12 @@
 //! The API as a listener would use it, with callers of every role; the token is away.
 
+use crate::access::Access;
 use crate::audit::{Audit, Writer, api::RecordFilter};
 use crate::backup::{Backups, destination::Directory};
 use crate::base::{
     custody::Posture,
     ids::{BackupId, InstanceId, RequestId},
-    principal::{Caller, Principal, PrincipalKind, Role},
+    principal::{Caller, Identity, Principal, PrincipalKind, Role},
     time::{Clock, SystemClock},
 };
 use crate::ceremony::recover::Recoveries;
@@ -61,7 +62,7 @@ impl Bench {
             recoveries: Recoveries::default(),
             turn: Arc::new(Mutex::new(())),
         };
-        let services = Services { backups, commands, keys };
+        let services = Services { access: Access::new(0), backups, commands, keys };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 
@@ -77,7 +78,7 @@ impl Bench {
 
 fn request(role: Role, method: &str, path: &str, body: Body) -> Request<Body> {
     let principal = Principal { id: "u-1".to_owned(), kind: PrincipalKind::Person, name: "Zoë".to_owned() };
-    let caller = Caller::new(principal, vec![role], RequestId::new());
+    let caller = Caller::new(Identity::new(principal, vec![role]).into(), RequestId::new());
     let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
     request.extension(caller).body(body).unwrap()
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::base::{
     fault::{Fault, Kind},
     ids::RequestId,
-    principal::{Caller, Principal},
+    principal::{Caller, Identity, Principal},
 };
 use crate::db::{Transaction, commit};
 use serde_json::{Map, Value};
@@ -170,7 +170,7 @@ impl Audit {
 }
 
 fn result_of(intent: &Intent, verdict: Verdict) -> Record {
-    let asked_by = Caller::new(intent.principal.clone(), Vec::new(), intent.request);
+    let asked_by = Caller::new(Identity::new(intent.principal.clone(), Vec::new()).into(), intent.request);
     let mut record = Record::draft(Log::Management, &intent.event, &asked_by, &intent.object);
     record.phase = Phase::Result;
     record.intent = Some(intent.seq);
@@ -259,7 +259,7 @@ mod tests {
 
         let records = bench.audit.list(RecordFilter::default()).await.unwrap().items;
         assert_eq!((records[0].outcome, records[0].code.as_str()), (Some(Outcome::Denied), "policy"));
-        assert_eq!(records[0].principal, caller.principal);
+        assert_eq!(&records[0].principal, caller.principal());
         assert_eq!(records[0].time.to_string(), "2026-01-02T03:04:05.006Z");
         assert!(caller.is_recorded());
     }

@@ -121,7 +121,7 @@ impl Record {
             event: event.to_owned(),
             phase: Phase::Event,
             intent: None,
-            principal: caller.principal.clone(),
+            principal: caller.principal().clone(),
             object: object.clone(),
             outcome: Some(Outcome::Ok),
             code: String::new(),

@@ -8,7 +8,7 @@ use super::{
 use crate::base::{
     algorithm::SignatureAlgorithm,
     ids::InstanceId,
-    principal::{Caller, Principal, PrincipalKind, Role},
+    principal::{Caller, Identity, Principal, PrincipalKind, Role},
     signing::{SignatureFuture, Signer},
     time::{Clock, Timestamp},
 };
@@ -154,7 +154,8 @@ pub(super) fn key() -> ObjectRef {
 
 pub(super) fn caller() -> Caller {
     let principal = Principal { id: "u-1".to_owned(), kind: PrincipalKind::Person, name: "Zoë".to_owned() };
-    Caller::new(principal, vec![Role::Operator], "0190b2a1-0000-7000-8000-000000000002".parse().unwrap())
+    let identity = Identity::new(principal, vec![Role::Operator]);
+    Caller::new(identity.into(), "0190b2a1-0000-7000-8000-000000000002".parse().unwrap())
 }
 
 pub(super) fn record(seq: u64) -> Record {

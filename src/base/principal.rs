@@ -1,8 +1,12 @@
 //! Who calls: a person, a service or the local administrator, with the roles they hold.
 
-use super::{algorithm::named, ids::RequestId};
+use super::{
+    algorithm::named,
+    ids::{KeyId, RequestId},
+};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fmt,
     str::FromStr,
     sync::{
@@ -52,13 +56,50 @@ pub struct Principal {
     pub name: String,
 }
 
-/// An identified caller and the request it makes.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// Who calls.
+/// Who is behind a credential and what it may do; shared by all requests that show the credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who.
     pub principal: Principal,
     /// What it may do.
     pub roles: Vec<Role>,
+    /// With which keys.
+    pub keys: KeyScope,
+}
+
+impl Identity {
+    /// Somebody with these roles, for every key.
+    #[must_use]
+    pub const fn new(principal: Principal, roles: Vec<Role>) -> Self {
+        Self { principal, roles, keys: KeyScope::Every }
+    }
+}
+
+/// Which keys a credential is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyScope {
+    /// All of them.
+    Every,
+    /// These; of others it cannot even learn that they exist.
+    Only(BTreeSet<KeyId>),
+}
+
+impl KeyScope {
+    /// Whether the key is among them.
+    #[must_use]
+    pub fn includes(&self, key: KeyId) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Only(keys) => keys.contains(&key),
+        }
+    }
+}
+
+/// An identified caller and the request it makes.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who calls, and what it may do.
+    pub identity: Arc<Identity>,
     /// The request.
     pub request: RequestId,
     recorded: Arc<AtomicBool>,
@@ -67,21 +108,27 @@ pub struct Caller {
 impl Caller {
     /// A caller and its request, of which nothing is in the audit log yet.
     #[must_use]
-    pub fn new(principal: Principal, roles: Vec<Role>, request: RequestId) -> Self {
-        Self { principal, roles, request, recorded: Arc::default() }
+    pub fn new(identity: Arc<Identity>, request: RequestId) -> Self {
+        Self { identity, request, recorded: Arc::default() }
     }
 
     /// keyward acting by itself, for a new request.
     #[must_use]
     pub fn system() -> Self {
         let principal = Principal { id: "keyward".to_owned(), kind: PrincipalKind::System, name: "keyward".to_owned() };
-        Self::new(principal, Role::ALL.to_vec(), RequestId::new())
+        Self::new(Arc::new(Identity::new(principal, Role::ALL.to_vec())), RequestId::new())
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.identity.principal
     }
 
     /// Whether the caller holds any of these roles.
     #[must_use]
     pub fn has_any(&self, roles: &[Role]) -> bool {
-        self.roles.iter().any(|role| roles.contains(role))
+        self.identity.roles.iter().any(|role| roles.contains(role))
     }
 
     /// Notes that the audit log tells of this request, so that its refusal is not recorded twice.

@@ -69,7 +69,7 @@ impl Recoveries {
             root_sha256: file.provenance.root_sha256.clone(),
             keks,
         };
-        self.keep(recovery, Waiting { file, principal: caller.principal.id.clone(), since: keys.clock.now() });
+        self.keep(recovery, Waiting { file, principal: caller.principal().id.clone(), since: keys.clock.now() });
         Ok(view)
     }
 
@@ -81,7 +81,7 @@ impl Recoveries {
         require(caller, KEEPERS)?;
         let mut waiting = self.waiting();
         waiting.retain(|_, entry| clock.now().as_millis() - entry.since.as_millis() < lifetime_ms());
-        let is_theirs = waiting.get(recovery).is_some_and(|entry| entry.principal == caller.principal.id);
+        let is_theirs = waiting.get(recovery).is_some_and(|entry| entry.principal == caller.principal().id);
         let taken = if is_theirs { waiting.remove(recovery) } else { None };
         taken.map(|entry| entry.file).ok_or_else(|| CeremonyError::RecoveryUnknown { recovery: recovery.to_owned() })
     }
@@ -174,7 +174,7 @@ const MOST_WAITING: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::principal::{Principal, PrincipalKind};
+    use crate::base::principal::{Identity, Principal, PrincipalKind};
     use crate::ceremony::share_file::Provenance;
 
     struct At(i64);
@@ -187,7 +187,7 @@ mod tests {
 
     fn caller(id: &str, roles: &[Role]) -> Caller {
         let principal = Principal { id: id.to_owned(), kind: PrincipalKind::Person, name: id.to_owned() };
-        Caller::new(principal, roles.to_vec(), RequestId::new())
+        Caller::new(Identity::new(principal, roles.to_vec()).into(), RequestId::new())
     }
 
     fn kept() -> Recoveries {

@@ -21,6 +21,7 @@ use crate::keys::{
 use crate::pki::{
     certificate::Certificate,
     issue::{CertificateTemplate, Issuer, issue},
+    public_key::PublicKey,
 };
 use serde_json::json;
 use std::{fs, path::Path};
@@ -49,17 +50,32 @@ pub async fn establish(keys: &Keys, instance: InstanceId) -> Result<Certificate,
 /// # Errors
 /// One of the two keys is missing.
 pub async fn certify_audit_key(keys: &Keys) -> Result<(), CertificateError> {
-    let (ca, audit, root) = (own_key(keys, CA).await?, own_key(keys, AUDIT).await?, root(keys).await?);
+    let (audit, root) = (own_key(keys, AUDIT).await?, root(keys).await?);
     if chain_of(keys, audit.id).await?.first().is_some_and(|leaf| leaf.is_issued_by(&root)) {
         return Ok(());
     }
     let template = template(keys, "CN=keyward audit", Purpose::Audit, AUDIT_DAYS)?;
-    let (caller, public_key, signer) = (Caller::system(), audit.public_key()?, signer(keys, &ca)?);
-    let work = issue(&template, &public_key, Issuer::Ca(&root), &signer);
-    let detail = json!({ "subject": template.subject.to_string() });
-    let leaf = recorded(keys, &caller, ("certificate.issue", &ca.object(), detail), work).await?;
+    let caller = Caller::system();
+    let leaf = issue_by_ca(keys, &caller, &template, &audit.public_key()?).await?;
     attach(keys, &caller, &audit, &[leaf, root]).await?;
     Ok(())
+}
+
+/// Has the instance's CA certify a key that is not in the token: of a listener, of a client.
+///
+/// # Errors
+/// The token is away.
+pub async fn issue_by_ca(
+    keys: &Keys,
+    caller: &Caller,
+    template: &CertificateTemplate,
+    public_key: &PublicKey,
+) -> Result<Certificate, CertificateError> {
+    let (ca, root) = (own_key(keys, CA).await?, root(keys).await?);
+    let signer = signer(keys, &ca)?;
+    let work = issue(template, public_key, Issuer::Ca(&root), &signer);
+    let detail = json!({ "subject": template.subject.to_string() });
+    Ok(recorded(keys, caller, ("certificate.issue", &ca.object(), detail), work).await?)
 }
 
 /// Whether the token holds the key with this label that the inventory knows.

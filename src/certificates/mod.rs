@@ -13,6 +13,7 @@ mod db;
 pub mod error;
 pub mod list;
 pub mod self_sign;
+pub mod server;
 
 pub use error::CertificateError;
 pub use list::{chain_of, ids_of, pems_of};

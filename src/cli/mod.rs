@@ -14,6 +14,7 @@ mod files;
 mod init;
 mod keys;
 mod output;
+mod serve;
 mod status;
 
 use crate::app::{errors_page, settings::Environment, start, worker};
@@ -45,6 +46,9 @@ struct Arguments {
 enum Command {
     /// Make an instance: token, KEKs, CA, audit key
     Init(init::Init),
+    /// Serve the API at a socket and a TLS listener, until SIGTERM
+    #[command(after_help = serve::EXAMPLES)]
+    Serve,
     /// What lies where, and whether inventory and token agree
     Status,
     /// What the token can do, tried out, and what that means
@@ -111,6 +115,7 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
             Command::Audit(audit::Audit::Verify { file: Some(file), cert: Some(cert), against }) => {
                 audit::verify_file(&file, &cert, &against, output)
             }
+            Command::Serve => serve::run(&directory, output).await,
             Command::Errors => {
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
@@ -143,7 +148,7 @@ async fn with_instance(
         Command::Key(key) => keys::run(key, client, yes, output).await,
         Command::Status => status::run(client, directory, output).await,
         // Handled before an instance is opened.
-        Command::Errors | Command::Init(_) | Command::TokenWorker => Ok(()),
+        Command::Errors | Command::Init(_) | Command::Serve | Command::TokenWorker => Ok(()),
     }
 }
 

@@ -82,7 +82,7 @@ impl Commands {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let view = CommandView::new(CommandId::new(), kind, caller.request, self.clock.now());
-        db::insert(&self.db, &view, &caller.principal.id).await?;
+        db::insert(&self.db, &view, &caller.principal().id).await?;
         let (sender, receiver) = watch::channel(view.clone());
         self.live().insert(view.id, receiver);
         // A task of its own, so that a panic in the work is seen from outside.

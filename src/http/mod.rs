@@ -1,7 +1,7 @@
 //! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
 //!
-//! [`router`] is given the nouns and nothing else. A request arrives with its `Caller` already known
-//! (as a request extension); without one it is turned away. Handlers call use cases; they have no SQL and no PKCS#11.
+//! [`router`] is given the nouns and nothing else. A request arrives with the [`Peer`] that it came
+//! from (as an extension); [`identity`] finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
 
 pub mod api;
 mod audit;
@@ -12,6 +12,7 @@ mod certificates;
 mod commands;
 pub mod error;
 mod exports;
+mod identity;
 mod instance;
 mod keys;
 mod line;
@@ -21,8 +22,10 @@ mod routes;
 mod token;
 
 pub use error::HttpError;
+pub use identity::Peer;
 pub use routes::router;
 
+use crate::access::Access;
 use crate::audit::Audit;
 use crate::backup::Backups;
 use crate::commands::Commands;
@@ -31,6 +34,8 @@ use crate::keys::Keys;
 /// What the routes lead to; cheap to clone.
 #[derive(Clone)]
 pub struct Services {
+    /// Who may come in.
+    pub access: Access,
     /// Archives.
     pub backups: Backups,
     /// Long work.

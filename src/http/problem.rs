@@ -8,6 +8,7 @@ use super::{
 use crate::audit::{ObjectRef, Outcome, Verdict};
 use crate::base::{
     fault::{Fault, Kind, Report},
+    ids::RequestId,
     principal::Caller,
 };
 use axum::{
@@ -51,11 +52,19 @@ pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri
     HttpError::MethodUnknown { method: method.to_string(), path: uri.path().to_owned() }.into()
 }
 
-/// Around every request: no caller, no answer; a fault becomes a problem document, and a refusal of an
-/// identified caller becomes an audit record.
+/// What a caller is told who is not let in.
+pub(super) fn refusal(fault: &dyn Fault, request: RequestId) -> Response {
+    // RFC 9110, section 11.6.1.
+    let mut response = document(StatusCode::UNAUTHORIZED, Report::of(fault), request.to_string());
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// Around every request of an identified caller: a fault becomes a problem document, and a refusal becomes an audit
+/// record.
 pub(super) async fn respond(State(services): State<Services>, request: Request, next: Next) -> Response {
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
-        return document(Report::of(&HttpError::Unidentified), String::new());
+        return refusal(&HttpError::Unidentified, RequestId::new());
     };
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let response = next.run(request).await;
@@ -67,7 +76,7 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     if !caller.is_recorded() {
         record_refusal(&services, &caller, &report, (&method, &path)).await;
     }
-    let mut document = document(report, caller.request.to_string());
+    let mut document = document(status(&report), report, caller.request.to_string());
     // RFC 9110, section 15.5.6: an answer 405 names the methods there are.
     if let Some(allowed) = response.headers().get(header::ALLOW) {
         document.headers_mut().insert(header::ALLOW, allowed.clone());
@@ -84,8 +93,7 @@ async fn record_refusal(services: &Services, caller: &Caller, report: &Report, (
     }
 }
 
-fn document(report: Report, request_id: String) -> Response {
-    let status = status(&report);
+fn document(status: StatusCode, report: Report, request_id: String) -> Response {
     let problem = ProblemView {
         r#type: format!("https://keyward.invalid/problems/{}", report.code),
         title: report.title,

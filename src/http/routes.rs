@@ -1,7 +1,9 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, exports, instance, keys,
+    Services, audit, backups, ceremonies, certificates, commands, exports,
+    identity::identify,
+    instance, keys,
     line::Line,
     problem::{no_such_method, not_found, respond},
     token,
@@ -13,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 
-/// The router of the agent API. Requests need a `Caller` extension.
+/// The router of the agent API. Requests need a `Peer` extension.
 pub fn router(services: Services) -> Router {
     let api = Router::new()
         .route("/audit/checkpoint", post(audit::checkpoint))
@@ -53,6 +55,7 @@ pub fn router(services: Services) -> Router {
         .nest("/api/v1", api)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(services.clone(), respond))
+        .layer(middleware::from_fn_with_state(services.clone(), identify))
         .with_state(services)
 }
 

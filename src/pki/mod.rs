@@ -18,5 +18,6 @@ pub mod request;
 pub mod signature;
 #[cfg(test)]
 mod testing;
+pub mod tls_key;
 
 pub use error::PkiError;

@@ -2,10 +2,10 @@
 
 use crate::support::Rig;
 use keyward::{
-    access::local_caller,
+    access::{Access, Shown},
     audit::{Audit, Writer},
     base::{
-        ids::KeySelector,
+        ids::{KeySelector, RequestId},
         principal::Caller,
         time::{Clock, SystemClock},
     },
@@ -24,7 +24,8 @@ pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
     let writer = Writer { instance: row.id, suffix: row.writer.clone() };
     let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await.unwrap();
     let token = Token::new(rig.token_settings(2), None);
-    let caller = local_caller(row.owner_uid, row.owner_uid).unwrap();
+    let owner = Access::new(row.owner_uid).identify(Shown::LocalUser(row.owner_uid)).unwrap();
+    let caller = Caller::new(owner, RequestId::new());
     (Keys { db, audit, token, clock, posture: row.posture }, caller)
 }
 
