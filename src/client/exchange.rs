@@ -159,3 +159,152 @@ async fn whole(response: Response<Incoming>) -> hyper::Result<Response<Vec<u8>>>
     let (parts, body) = response.into_parts();
     Ok(Response::from_parts(parts, body.collect().await?.to_bytes().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::activity::Watched;
+    use std::{
+        collections::VecDeque,
+        sync::{
+            Mutex as StdMutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::yield_now,
+    };
+
+    /// What a server does on one connection, before it closes.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Act {
+        /// Sends an answer.
+        Answer,
+        /// Reads the head of a request.
+        Read,
+        /// Does nothing more.
+        Sleep,
+    }
+    use Act::{Answer, Read, Sleep};
+
+    struct Script {
+        connections: AtomicUsize,
+        left: StdMutex<VecDeque<&'static [Act]>>,
+    }
+
+    impl Connector for &'static Script {
+        type Stream = Watched<DuplexStream>;
+
+        async fn connect(&self, activity: &Activity) -> Result<Self::Stream, ClientError> {
+            let acts = self.left.lock().unwrap().pop_front().expect("one connection too many");
+            self.connections.fetch_add(1, Ordering::Relaxed);
+            let (near, far) = duplex(4_096);
+            tokio::spawn(play(far, acts));
+            Ok(Watched::new(near, activity))
+        }
+
+        fn name(&self) -> String {
+            "the script".to_owned()
+        }
+
+        fn host(&self) -> HeaderValue {
+            HeaderValue::from_static("script")
+        }
+
+        fn authorization(&self) -> Option<HeaderValue> {
+            None
+        }
+    }
+
+    async fn play(mut stream: DuplexStream, acts: &[Act]) {
+        for act in acts {
+            match act {
+                Answer => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap(),
+                Read => {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await.unwrap());
+                    }
+                }
+                Sleep => std::future::pending().await,
+            }
+        }
+    }
+
+    fn exchange(script: &[&'static [Act]]) -> Exchange<&'static Script> {
+        let left = StdMutex::new(script.iter().copied().collect());
+        let script = Box::leak(Box::new(Script { connections: AtomicUsize::new(0), left }));
+        let patience = Patience { connect: Duration::from_secs(10), silence: Duration::from_millis(50) };
+        Exchange::new(script, patience)
+    }
+
+    async fn send(exchange: &Exchange<&'static Script>, method: Method, body: usize) -> Result<Vec<u8>, ClientError> {
+        let request = Request::builder().method(method).uri("/x").body(vec![b'x'; body]).unwrap();
+        exchange.carry(request).await.map(Response::into_body)
+    }
+
+    #[tokio::test]
+    async fn one_connection_carries_all_requests() {
+        let exchange = exchange(&[&[Read, Answer, Read, Answer]]);
+
+        assert_eq!(send(&exchange, Method::GET, 0).await.unwrap(), b"{}");
+        assert_eq!(send(&exchange, Method::POST, 0).await.unwrap(), b"{}");
+
+        assert_eq!(exchange.connector.connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn only_what_reads_is_sent_again_when_a_kept_connection_ends() {
+        let reading = exchange(&[&[Read, Answer, Read], &[Read, Answer]]);
+        let writing = exchange(&[&[Read, Answer, Read], &[Read, Answer]]);
+        for exchange in [&reading, &writing] {
+            send(exchange, Method::GET, 0).await.unwrap();
+        }
+
+        assert_eq!(send(&reading, Method::GET, 0).await.unwrap(), b"{}");
+        let error = send(&writing, Method::POST, 0).await.unwrap_err();
+
+        assert!(matches!(error, ClientError::BrokeOff { .. }), "{error}");
+        assert!(error.to_string().contains("whether the request was carried out is not known"), "{error}");
+        assert_eq!(writing.connector.connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_before_a_request_is_made_anew_for_any() {
+        let exchange = exchange(&[&[Read, Answer], &[Read, Answer]]);
+        send(&exchange, Method::GET, 0).await.unwrap();
+        while !exchange.kept.lock().await.as_ref().unwrap().is_closed() {
+            yield_now().await;
+        }
+
+        assert_eq!(send(&exchange, Method::POST, 0).await.unwrap(), b"{}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_a_fresh_connection_is_not_asked_again() {
+        let exchange = exchange(&[&[Read], &[Read, Answer]]);
+
+        let error = send(&exchange, Method::GET, 0).await.unwrap_err();
+
+        assert!(matches!(error, ClientError::BrokeOff { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn silence_ends_a_request_for_good() {
+        let exchange = exchange(&[&[Read, Answer, Read, Sleep], &[Read, Answer]]);
+        send(&exchange, Method::GET, 0).await.unwrap();
+
+        let error = send(&exchange, Method::GET, 0).await.unwrap_err();
+
+        assert!(error.to_string().contains("nothing came for"), "{error}");
+        assert_eq!(exchange.connector.connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_before_the_request_was_read_counts() {
+        let exchange = exchange(&[&[Read, Answer]]);
+
+        assert_eq!(send(&exchange, Method::POST, 1 << 20).await.unwrap(), b"{}");
+    }
+}
