@@ -41,8 +41,9 @@ fn is_random(word: &str) -> bool {
     word.len() >= 16 && word.contains(|letter: char| letter.is_ascii_digit())
 }
 
-/// Fields that differ between any two instances or callers.
-const OWN: &[&str] = &["directory", "kcv", "kcvs", "principal", "server", "size", "size_bytes"];
+/// Fields that differ between any two instances or callers; a service has made a certificate for itself, which is in
+/// the log.
+const OWN: &[&str] = &["directory", "intent", "kcv", "kcvs", "principal", "seq", "server", "size", "size_bytes"];
 
 const COMMANDS: &str = "\
 status

@@ -1,13 +1,55 @@
 //! The command line over HTTPS: which server is trusted, and what becomes of the API token.
 
+use super::everything::answers;
 use crate::support::{Ended, Rig, run, service::Service};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::Command,
 };
+
+#[test]
+fn every_command_answers_over_https_as_it_does_in_process() {
+    let (alone, served) = (Rig::new(), Rig::new());
+    let service = Service::start(&served);
+    let token = credential(&served, "cli");
+    login_command(&served, &service, service.ca_sha256()).args(["--api-token-file", &token]).status().unwrap();
+
+    let in_process = answers(&alone, |arguments| alone.keyward(arguments));
+    let over_https = answers(&served, |arguments| run(&mut at(&served, service.url(), arguments)));
+
+    for (expected, seen) in in_process.iter().zip(&over_https) {
+        assert_eq!(seen, expected);
+    }
+    let status = run(&mut at(&served, service.url(), &["status"])).succeeded().json();
+    assert_eq!((&status["server"], &status["directory"]), (&Value::from(service.url()), &Value::Null));
+}
+
+#[test]
+fn a_login_with_a_token_says_who_one_is_and_is_all_that_later_commands_need() {
+    let rig = Rig::new();
+    let service = Service::start(&rig);
+    let token = credential(&rig, "cli");
+    let secret = fs::read_to_string(&token).unwrap().trim().to_owned();
+
+    let mut command = login_command(&rig, &service, service.ca_sha256());
+    let ended = run(command.args(["--api-token-file", &token]).env("KEYWARD_LOG", "trace")).succeeded();
+
+    let caller = &ended.json()["caller"];
+    assert_eq!((&caller["principal"]["name"], &caller["keys"]), (&Value::from("cli"), &Value::Null));
+    assert_eq!(caller["roles"], json!(["operator"]));
+    let login = fs::read_to_string(saved(&rig, &service)).unwrap();
+    let listed = run(at(&rig, service.url(), &["key", "list"]).env("KEYWARD_LOG", "trace")).succeeded();
+    for text in [&ended.stdout, &ended.stderr, &listed.stdout, &listed.stderr, &login] {
+        assert!(!text.contains(&secret), "{text}");
+    }
+    assert!(listed.stderr.contains("TRACE"), "nothing was logged: {}", listed.stderr);
+    let other = token_file(&rig, "kwt_secret", 0o600);
+    let mut command = at(&rig, service.url(), &["key", "list"]);
+    refused(command.env("KEYWARD_API_TOKEN_FILE", other), 4, "credential-unknown");
+}
 
 #[test]
 fn a_login_pins_the_ca_and_saves_where_the_token_is_but_not_the_token() {
@@ -163,6 +205,13 @@ fn refused(command: &mut Command, exit: i32, code: &str) -> Value {
         assert!(!text.contains("kwt_secret"), "{text}");
     }
     problem
+}
+
+/// A new credential of an operator; gives the file with its token.
+fn credential(rig: &Rig, name: &str) -> String {
+    let path = rig.file(&format!("{name}.token"));
+    rig.json(&["credential", "add", name, "--role", "operator", "--out", &path]);
+    path
 }
 
 /// The file of a login.
