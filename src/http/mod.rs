@@ -21,6 +21,7 @@ mod permit;
 mod problem;
 mod routes;
 mod token;
+mod whoami;
 
 pub use error::HttpError;
 pub use identity::Peer;

@@ -6,7 +6,7 @@ use super::{
     instance, keys,
     line::Line,
     problem::{no_such_method, not_found, respond},
-    token,
+    token, whoami,
 };
 use axum::{
     Extension, Router,
@@ -49,6 +49,7 @@ pub fn router(services: Services) -> Router {
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
+        .route("/whoami", get(whoami::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
