@@ -7,12 +7,14 @@ mod audit;
 mod backups;
 mod ceremonies;
 mod certificates;
+mod completions;
 mod doctor;
 pub mod exit;
 mod exports;
 mod files;
 mod init;
 mod keys;
+mod man;
 mod output;
 mod serve;
 mod status;
@@ -74,9 +76,14 @@ enum Command {
     /// Who did what, in logs that show tampering
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
     /// Print every problem code with its advice, as Markdown
     #[command(hide = true)]
     Errors,
+    /// Write a manual page for each command
+    #[command(hide = true)]
+    Man(man::Pages),
     /// The child process that holds a token
     #[command(hide = true)]
     TokenWorker,
@@ -116,6 +123,11 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Serve => serve::run(&directory, output).await,
+            Command::Completions(asked) => {
+                completions::print(&asked);
+                Ok(())
+            }
+            Command::Man(asked) => man::write(&asked),
             Command::Errors => {
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
@@ -148,7 +160,12 @@ async fn with_instance(
         Command::Key(key) => keys::run(key, client, yes, output).await,
         Command::Status => status::run(client, directory, output).await,
         // Handled before an instance is opened.
-        Command::Errors | Command::Init(_) | Command::Serve | Command::TokenWorker => Ok(()),
+        Command::Completions(_)
+        | Command::Errors
+        | Command::Init(_)
+        | Command::Man(_)
+        | Command::Serve
+        | Command::TokenWorker => Ok(()),
     }
 }
 
