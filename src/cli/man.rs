@@ -27,15 +27,18 @@ fn write_tree(command: &Command, directory: &Path) -> Result<(), CliError> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         write_tree(inner, directory)?;
     }
-    let man = Man::new(command.clone()).source(concat!("keyward ", env!("CARGO_PKG_VERSION"))).manual("keyward");
+    let man = Man::new(command.clone());
     let path = directory.join(man.get_filename());
     let failed = |error| CliError::file("writing", path.display(), error);
     fs::write(&path, page(&man, command).map_err(failed)?).map_err(failed)
 }
 
 fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
+    // By hand, since an empty date would be left out and shift what follows. A page has none: the same source gives
+    // the same page.
+    let name = man.get_filename();
+    let title = name.trim_end_matches(".1");
+    let mut page = format!(".TH {title} 1 \"\" \"keyward {}\" \"keyward\"\n", env!("CARGO_PKG_VERSION")).into_bytes();
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
