@@ -12,7 +12,7 @@ use crate::base::{
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Services, router};
+use crate::http::{Health, Meters, Services, router};
 use crate::keys::Keys;
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
@@ -62,7 +62,8 @@ impl Bench {
             recoveries: Recoveries::default(),
             turn: Arc::new(Mutex::new(())),
         };
-        let services = Services { access: Access::new(0), backups, commands, keys };
+        let (health, meters) = (Health::default(), Meters::new());
+        let services = Services { access: Access::new(0), backups, commands, health, keys, meters };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 
