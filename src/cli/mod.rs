@@ -22,7 +22,11 @@ mod reach;
 mod serve;
 mod status;
 
-use crate::app::{errors_page, settings::Environment, worker};
+use crate::app::{
+    errors_page,
+    settings::{Environment, LogReader},
+    worker,
+};
 use crate::client::{Client, url::ServerUrl};
 use clap::{Parser, Subcommand};
 use exit::CliError;
@@ -112,7 +116,8 @@ pub fn main() -> ExitCode {
         return if worker::serve().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let environment = Environment::read();
-    environment.log_to_stderr();
+    let is_service = matches!(arguments.command, Command::Serve);
+    environment.log_to_stderr(if is_service { LogReader::Operator } else { LogReader::User });
     let output = Output::new(arguments.output, arguments.quiet);
     match run(arguments, &environment, output) {
         Ok(()) => ExitCode::SUCCESS,

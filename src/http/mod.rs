@@ -13,10 +13,15 @@ mod commands;
 mod credentials;
 pub mod error;
 mod exports;
+mod health;
+mod idempotency;
 mod identity;
 mod instance;
 mod keys;
 mod line;
+mod meters;
+mod metrics;
+mod observe;
 mod permit;
 mod problem;
 mod routes;
@@ -24,7 +29,9 @@ mod token;
 mod whoami;
 
 pub use error::HttpError;
+pub use health::Health;
 pub use identity::Peer;
+pub use meters::{ConnectionMeter, Meters};
 pub use routes::router;
 
 use crate::access::Access;
@@ -42,8 +49,12 @@ pub struct Services {
     pub backups: Backups,
     /// Long work.
     pub commands: Commands,
+    /// Whether the process can serve.
+    pub health: Health,
     /// Inventory and token.
     pub keys: Keys,
+    /// What is counted.
+    pub meters: Meters,
 }
 
 impl Services {

@@ -1,5 +1,9 @@
 //! The API as a listener would use it, with callers of every role; the token is away.
 
+mod bodies;
+mod idempotency;
+mod observe;
+
 use crate::access::{Access, api::AddCredentialRequest};
 use crate::audit::{Audit, Writer, api::RecordFilter};
 use crate::backup::{Backups, destination::Directory};
@@ -12,7 +16,7 @@ use crate::base::{
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Peer, Services, router};
+use crate::http::{Health, Meters, Peer, Services, router};
 use crate::keys::Keys;
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
@@ -68,7 +72,8 @@ impl Bench {
         };
         let stores = (keys.db.clone(), keys.audit.clone());
         let access = Access::open(stores, keys.clock.clone(), 0, per_second).await.unwrap();
-        let services = Services { access, backups, commands, keys };
+        let (health, meters) = (Health::default(), Meters::new());
+        let services = Services { access, backups, commands, health, keys, meters };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 
