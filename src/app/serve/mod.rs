@@ -100,7 +100,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                     Ok(settings) => {
                         names = settings.http.certificate_names();
                         connections.limit(settings.http.connections);
-                        tracing::info!("settings read again; a new listen address or token needs a restart");
+                        tracing::info!("settings read again; a new listen address, rate or token needs a restart");
                     }
                     Err(error) => tracing::error!(%error, "the settings stay as they were"),
                 }
