@@ -195,12 +195,15 @@ impl Token {
         inputs: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>, TokenError> {
         let lane = if inputs.len() == 1 { Lane::Single } else { Lane::Batch };
-        let pieces = inputs.chunks(BATCH_PIECE).map(|piece| {
-            let job = SignJob { key, public_key_sha256, algorithm, inputs: piece.to_vec() };
-            self.supervisor.submit(Operation::Sign(job), lane, SHORT)
-        });
-        let waiting = pieces.collect::<Result<Vec<_>, _>>()?;
-        let mut signatures = Vec::with_capacity(inputs.len());
+        let count = inputs.len();
+        let mut inputs = inputs.into_iter();
+        let mut waiting = Vec::with_capacity(count.div_ceil(BATCH_PIECE));
+        while inputs.len() > 0 {
+            let piece = inputs.by_ref().take(BATCH_PIECE).collect();
+            let job = SignJob { key, public_key_sha256, algorithm, inputs: piece };
+            waiting.push(self.supervisor.submit(Operation::Sign(job), lane, SHORT)?);
+        }
+        let mut signatures = Vec::with_capacity(count);
         for piece in waiting {
             match piece.answer().await? {
                 Answer::Signatures(some) => signatures.extend(some),

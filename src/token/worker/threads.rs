@@ -40,6 +40,8 @@ pub(super) struct Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
     threads: usize,
     closed: bool,
 }
@@ -67,8 +69,12 @@ impl Crew {
     }
 
     pub(super) fn submit(&self, job: Job) {
-        self.queue().jobs.push_back(job);
-        self.changed.notify_one();
+        let mut queue = self.queue();
+        queue.jobs.push_back(job);
+        // A thread that is at work looks for the next job by itself; waking nobody is a system call all the same.
+        if queue.idle > 0 {
+            self.changed.notify_one();
+        }
     }
 
     /// Takes a request out of the queue whose caller has given up, and answers it as late; one that has been begun
@@ -140,7 +146,9 @@ impl Crew {
             if queue.closed {
                 return None;
             }
+            queue.idle += 1;
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 
@@ -226,7 +234,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::message::PlainSecret;
+    use crate::token::{frame::Frames, message::PlainSecret};
 
     fn crew() -> (UnixStream, Crew) {
         let (parent, child) = UnixStream::pair().unwrap();
@@ -243,7 +251,7 @@ mod tests {
 
         crew.answer(7, Ok(Answer::Bytes(vec![0; 1 << 20])));
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert_eq!(response.id, 7);
         let error = response.result.unwrap_err();
         assert!(matches!(&error, TokenError::Protocol { detail } if detail.contains("kind bytes")), "{error}");
@@ -257,7 +265,7 @@ mod tests {
 
         crew.cancel(1);
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert_eq!(response.id, 1);
         assert!(matches!(response.result, Err(TokenError::Deadline { limit_ms: 1_000, .. })));
         assert_eq!(crew.next().unwrap().request.id, 2);
@@ -272,7 +280,7 @@ mod tests {
         crew.cancel(1);
         crew.answer(begun.request.id, Ok(Answer::Secret(PlainSecret(crate::base::secret::Secret::new(vec![5])))));
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert!(matches!(response.result, Ok(Answer::Secret(_))));
     }
 }

@@ -10,7 +10,7 @@ use keyward::{
         time::{Clock, SystemClock},
     },
     db::{Database, instance},
-    keys::{KeyError, Keys, api::SignRequest, sign::sign},
+    keys::{KeyError, Keys, api::SignRequest, index::KeyIndex, sign::sign},
     token::Token,
 };
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
     let token = Token::new(rig.token_settings(2), None);
     let owner = Access::new(row.owner_uid).identify(Shown::LocalUser(row.owner_uid)).unwrap();
     let caller = Caller::new(owner, RequestId::new());
-    (Keys { db, audit, token, clock, posture: row.posture }, caller)
+    (Keys { db, index: KeyIndex::default(), audit, token, clock, posture: row.posture }, caller)
 }
 
 fn request(algorithm: Option<&str>, digests: &[&[u8]], messages: &[&[u8]]) -> SignRequest {
