@@ -163,6 +163,7 @@ mod tests {
         testing::{StoppedClock, caller, signed},
     };
     use super::*;
+    use crate::base::time::Clock as _;
     use std::{fs, sync::Arc};
     use tempfile::TempDir;
 

@@ -51,11 +51,8 @@ impl Draft {
     pub(super) fn of(caller: &Caller, signed: &SignatureRecord) -> Result<Self, AuditError> {
         let Principal { id, kind, name } = caller.principal();
         let ObjectRef { id: object_id, kind: object_kind, label } = &*signed.object;
-        let detail = Detail {
-            algorithm: signed.algorithm,
-            count: signed.count,
-            digests_sha256: &hex(&signed.digests_sha256),
-        };
+        let detail =
+            Detail { algorithm: signed.algorithm, count: signed.count, digests_sha256: &hex(&signed.digests_sha256) };
         let fields = Fields {
             code: "",
             detail,
@@ -217,9 +214,11 @@ mod tests {
 
     #[test]
     fn a_line_that_is_written_at_once_is_the_canonical_line_of_its_record() {
-        let principal = Principal { id: "a\"\\/\u{7}".to_owned(), kind: PrincipalKind::Service, name: "Zoë\u{2028}".to_owned() };
+        let principal =
+            Principal { id: "a\"\\/\u{7}".to_owned(), kind: PrincipalKind::Service, name: "Zoë\u{2028}".to_owned() };
         let caller = Caller::new(Identity::new(principal, Vec::new()).into(), RequestId::new());
-        let signed = SignatureRecord { object: ObjectRef::new("key", "\u{1f600}\n", "\u{7f}").into(), count: 64, ..signed() };
+        let signed =
+            SignatureRecord { object: ObjectRef::new("key", "\u{1f600}\n", "\u{7f}").into(), count: 64, ..signed() };
         let mut record = Record::draft(Log::Signatures, signed.event, &caller, &signed.object);
         (record.seq, record.time) = ((1 << 53) - 1, StoppedClock.now());
         let (algorithm, count, digests) = (signed.algorithm, signed.count, hex(&signed.digests_sha256));

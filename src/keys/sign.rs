@@ -14,6 +14,7 @@ use crate::base::{
     principal::{Caller, Role},
 };
 use crate::pki::signature::digest as digest_of;
+use crate::token::message::SignJob;
 use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -41,7 +42,8 @@ pub async fn sign(
         count: inputs.len(),
         digests_sha256: hash_all(&inputs),
     };
-    let signatures = keys.token.sign(key.id, key.public_key_sha256, algorithm, inputs).await?;
+    let job = SignJob { key: key.id, public_key_sha256: key.public_key_sha256, algorithm, inputs };
+    let signatures = keys.token.sign(&caller.principal().id, job).await?;
     keys.audit.signed(caller, &record)?;
     let signatures = signatures.iter().map(|signature| Base64::encode_string(signature)).collect();
     Ok(SignAnswer { key: key.id, algorithm, signatures })

@@ -1,6 +1,6 @@
 //! The life of a worker: it starts with the first job, is fed from the queue, watched, ended and replaced.
 //!
-//! At most two jobs a session are with the child. A caller is answered at its deadline; the child is told, and drops
+//! At most two jobs a session are with the child, and one of these places is never a batch's. A caller is answered at its deadline; the child is told, and drops
 //! the job if it has not begun it; one that is still at it a quarter of a second later is killed. After a death, what
 //! cannot have changed the token is sent again once; the rest is answered as lost.
 
@@ -234,9 +234,12 @@ impl Shared {
 
     /// Hands jobs over while the child has room.
     fn dispatch(&self, state: &mut State) {
-        while state.under_way.len() < 2 * self.settings.sessions {
+        let places = 2 * self.settings.sessions;
+        while state.under_way.len() < places {
             let Life::Serving(link) = &state.life else { return };
-            let Some(job) = state.queue.next() else { return };
+            let batches = state.under_way.values().filter(|job| job.lane == Lane::Batch).count();
+            // One place stays free of them, so that a single finds the way into the child open.
+            let Some(job) = state.queue.next((places - 1).saturating_sub(batches)) else { return };
             match job.frame() {
                 Ok(Some(bytes)) => {
                     if link.outbox.send(bytes).is_err() {
@@ -382,7 +385,7 @@ mod tests {
     fn ask(shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
         let (answer, outcome) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(600);
-        let job = Job { id: 0, operation, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let job = Job { id: 0, operation, lane: Lane::Batch, client: String::new(), deadline, deaths: 0, answer };
         (shared.take_in(job).unwrap(), outcome)
     }
 
@@ -486,7 +489,15 @@ mod tests {
         assert!(is_lost(&waiting_outcome.await.unwrap(), "probe"));
         let (answer, _) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let late = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let late = Job {
+            id: 0,
+            operation: Operation::Refresh,
+            lane: Lane::Batch,
+            client: String::new(),
+            deadline,
+            deaths: 0,
+            answer,
+        };
         assert!(matches!(shared.take_in(late), Err(TokenError::WorkerLost { .. })));
     }
 
@@ -501,7 +512,15 @@ mod tests {
         }
         let (answer, _) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let third = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let third = Job {
+            id: 0,
+            operation: Operation::Refresh,
+            lane: Lane::Batch,
+            client: String::new(),
+            deadline,
+            deaths: 0,
+            answer,
+        };
 
         assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
         assert!(matches!(shared.state().life, Life::Idle));
