@@ -1,7 +1,7 @@
 //! `keyward serve`: the API at a socket in the instance directory and at a TLS listener.
 //!
-//! [`bind`] makes the sockets, [`tls`] what the listener shows, [`connection`] is one connection from its first byte
-//! to its last, [`connections`] all of them. From the outside: ready, reload, drain.
+//! `bind` makes the sockets, `tls` what the listener shows, `connection` is one connection from its first byte
+//! to its last, `connections` all of them. From the outside: ready, reload, drain.
 
 mod bind;
 mod connection;
