@@ -43,7 +43,7 @@ crate::catalogue! {
     MALFORMED = Invalid, "request-malformed", "the request cannot be read", "compare it with the API's description; unknown fields are refused";
     METHOD_UNKNOWN = Invalid, "method-unknown", "the route has no such method", "use one of the methods that the header Allow names";
     TOO_LARGE = Invalid, "request-too-large", "the request is too large", "send less at once: digests instead of messages, or several requests";
-    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential";
+    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential: an API token, which `keyward login --api-token-file` and KEYWARD_API_TOKEN_FILE name for the command line, or a client certificate";
     UNROUTED = NotFound, "route-unknown", "there is nothing at this path", "paths begin with /api/v1; compare with the API's description";
 }
 
