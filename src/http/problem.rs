@@ -5,6 +5,7 @@ use super::{
     api::ProblemView,
     error::{METHOD_UNKNOWN, TOO_LARGE, TOO_SLOW},
 };
+use crate::access::error::RATE_EXCEEDED;
 use crate::audit::{ObjectRef, Outcome, Verdict};
 use crate::base::{
     fault::{Fault, Kind, Report},
@@ -62,10 +63,14 @@ pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri
     HttpError::MethodUnknown { method: method.to_string(), path: uri.path().to_owned() }.into()
 }
 
-/// What a caller is told who is not let in.
+/// What a caller is told who is not let in: because of what was shown, or because of too many requests.
 pub(super) fn refusal(fault: &dyn Fault, request: RequestId) -> Response {
+    let report = Report::of(fault);
+    if report.kind != Kind::Denied {
+        return document(status(&report), report, request.to_string());
+    }
     // RFC 9110, section 11.6.1.
-    let mut response = document(StatusCode::UNAUTHORIZED, Report::of(fault), request.to_string());
+    let mut response = document(StatusCode::UNAUTHORIZED, report, request.to_string());
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
@@ -148,6 +153,9 @@ fn status(report: &Report) -> StatusCode {
     }
     if report.code == TOO_SLOW.code {
         return StatusCode::REQUEST_TIMEOUT;
+    }
+    if report.code == RATE_EXCEEDED.code {
+        return StatusCode::TOO_MANY_REQUESTS;
     }
     match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,

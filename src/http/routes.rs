@@ -1,7 +1,7 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, exports, health,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health,
     idempotency::once,
     identity::identify,
     instance, keys,
@@ -9,7 +9,7 @@ use super::{
     metrics,
     observe::observe,
     problem::{no_such_method, not_found, respond},
-    token,
+    token, whoami,
 };
 use axum::{
     Extension, Router,
@@ -35,6 +35,8 @@ pub fn router(services: Services) -> Router {
         .route("/certificates/{id}", get(certificates::show))
         .route("/commands/{id}", get(commands::show))
         .route("/coverage", get(backups::coverage))
+        .route("/credentials", get(credentials::list).post(credentials::add))
+        .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -50,6 +52,7 @@ pub fn router(services: Services) -> Router {
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
+        .route("/whoami", get(whoami::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(services.clone(), once))

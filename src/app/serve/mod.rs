@@ -9,11 +9,12 @@ mod connections;
 mod tls;
 
 use super::{
-    AppError,
+    AppError, limits,
     settings::Settings,
     start::{Opened, open_services},
 };
 use crate::certificates::{authority, server};
+use crate::http::router;
 use bind::Listeners;
 use connections::Connections;
 use sd_notify::NotifyState;
@@ -47,6 +48,7 @@ pub struct Ready {
 /// answers so.
 pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let signals = Signals::new()?;
+    limits::widen();
     let opened = open_services(directory).await?;
     let served = serve_opened(&opened, signals, announce).await;
     opened.close().await;
@@ -56,7 +58,9 @@ pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<()
 async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
-    let connections = Connections::new(http.connections, &opened.services);
+    let services = &opened.services;
+    let meter = services.meters.connections().clone();
+    let connections = Connections::new(http.connections, router(services.clone()), meter);
     let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
@@ -92,7 +96,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.hang_up.recv() => {
-                notify(&[NotifyState::Reloading]);
+                notify_reloading();
                 match Settings::read(&opened.directory) {
                     Ok(settings) => {
                         names = settings.http.certificate_names();
@@ -134,6 +138,14 @@ impl Signals {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
         })
+    }
+}
+
+/// With the time, without which a unit of the type `notify-reload` would count as failed (`sd_notify(3)`).
+fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "systemd was not told of the reload"),
     }
 }
 
