@@ -151,11 +151,11 @@ fn status(report: &Report) -> StatusCode {
     if report.code == TOO_LARGE.code {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    if report.code == TOO_SLOW.code {
-        return StatusCode::REQUEST_TIMEOUT;
-    }
     if report.code == RATE_EXCEEDED.code {
         return StatusCode::TOO_MANY_REQUESTS;
+    }
+    if report.code == TOO_SLOW.code {
+        return StatusCode::REQUEST_TIMEOUT;
     }
     match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,
