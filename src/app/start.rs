@@ -170,7 +170,7 @@ async fn services(
         turn: Arc::new(Mutex::new(())),
     };
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
-    Ok(Services { access, backups, commands, keys: keys.clone() })
+    Ok(Services { access, backups, commands, keys: keys.clone(), problems: super::errors_page::entries })
 }
 
 /// What was seen of the token in an earlier probe.

@@ -61,10 +61,13 @@ named! {
 /// Which records to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RecordFilter {
     /// Which log.
+    #[param(inline)]
     pub log: Log,
     /// Which end to begin at.
+    #[param(inline)]
     pub order: Order,
     /// The sequence number that the list goes on from, not included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,9 +79,9 @@ pub struct RecordFilter {
     /// The object's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// At most so many (1 to 1,000; 100 if not said).
+    /// At most so many: 100 if not said, never more than 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[param(minimum = 0, maximum = 4294967295_u32)]
     pub limit: Option<u32>,
 }
 

@@ -124,6 +124,7 @@ pub struct ArchiveRef {
 /// `POST restores`: the options beside the archive in the body.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RestoreQuery {
     /// Take the newest archive at the destination; the body is empty then.
     #[serde(default)]
@@ -174,6 +175,7 @@ pub struct RestoreFailure {
 /// `POST drills`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DrillQuery {
     /// Take the newest archive at the destination; the body is empty then.
     #[serde(default)]

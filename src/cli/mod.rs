@@ -17,7 +17,7 @@ mod output;
 mod serve;
 mod status;
 
-use crate::app::{errors_page, settings::Environment, start, worker};
+use crate::app::{description, errors_page, settings::Environment, start, worker};
 use clap::{Parser, Subcommand};
 use exit::CliError;
 use output::Output;
@@ -77,6 +77,9 @@ enum Command {
     /// Print every problem code with its advice, as Markdown
     #[command(hide = true)]
     Errors,
+    /// Print the description of the API, as OpenAPI 3.1
+    #[command(hide = true)]
+    Openapi,
     /// The child process that holds a token
     #[command(hide = true)]
     TokenWorker,
@@ -120,6 +123,10 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
             }
+            Command::Openapi => {
+                output::put(format_args!("{}", description::openapi()));
+                Ok(())
+            }
             command => {
                 let running = start::open(&directory).await.map_err(CliError::app)?;
                 let ended = with_instance(command, &running, (&directory, arguments.yes), output).await;
@@ -148,7 +155,7 @@ async fn with_instance(
         Command::Key(key) => keys::run(key, client, yes, output).await,
         Command::Status => status::run(client, directory, output).await,
         // Handled before an instance is opened.
-        Command::Errors | Command::Init(_) | Command::Serve | Command::TokenWorker => Ok(()),
+        Command::Errors | Command::Init(_) | Command::Openapi | Command::Serve | Command::TokenWorker => Ok(()),
     }
 }
 

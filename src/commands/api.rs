@@ -57,14 +57,15 @@ pub struct CommandView {
 /// `GET commands/{id}`.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct CommandQuery {
     /// Progress that the caller knows of already.
     #[serde(default)]
     #[param(minimum = 0, maximum = 9007199254740991_u64)]
     pub seen: usize,
-    /// How long to wait for more, at most 30,000.
+    /// How many milliseconds to wait for more, never more than 30,000.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 30000)]
+    #[param(minimum = 0, maximum = 9007199254740991_u64)]
     pub wait_ms: u64,
 }
 

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemView {
     /// A URI that names the situation.
     pub r#type: String,

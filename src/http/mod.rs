@@ -16,6 +16,7 @@ mod identity;
 mod instance;
 mod keys;
 mod line;
+pub mod openapi;
 mod permit;
 mod problem;
 mod routes;
@@ -28,6 +29,7 @@ pub use routes::router;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::backup::Backups;
+use crate::base::fault::Entry;
 use crate::commands::Commands;
 use crate::keys::Keys;
 
@@ -42,6 +44,8 @@ pub struct Services {
     pub commands: Commands,
     /// Inventory and token.
     pub keys: Keys,
+    /// Every problem code there is, for the API's description; catalogues above this folder are among them.
+    pub problems: fn() -> Vec<Entry>,
 }
 
 impl Services {

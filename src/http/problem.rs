@@ -36,7 +36,7 @@ impl<E: Fault> From<E> for Failure {
 impl IntoResponse for Failure {
     /// The report travels as an extension; [`respond`] writes it, since it knows the request.
     fn into_response(self) -> Response {
-        let mut response = status(&self.report).into_response();
+        let mut response = status(&self.report.code, self.report.kind).into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -76,7 +76,7 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     if !caller.is_recorded() {
         record_refusal(&services, &caller, &report, (&method, &path)).await;
     }
-    let mut document = document(status(&report), report, caller.request.to_string());
+    let mut document = document(status(&report.code, report.kind), report, caller.request.to_string());
     // RFC 9110, section 15.5.6: an answer 405 names the methods there are.
     if let Some(allowed) = response.headers().get(header::ALLOW) {
         document.headers_mut().insert(header::ALLOW, allowed.clone());
@@ -112,15 +112,16 @@ fn document(status: StatusCode, report: Report, request_id: String) -> Response 
     response
 }
 
-fn status(report: &Report) -> StatusCode {
+/// The status of a problem.
+pub(super) fn status(code: &str, kind: Kind) -> StatusCode {
     // Two situations for which HTTP has a status of its own.
-    if report.code == METHOD_UNKNOWN.code {
+    if code == METHOD_UNKNOWN.code {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
-    if report.code == TOO_LARGE.code {
+    if code == TOO_LARGE.code {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    match report.kind {
+    match kind {
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

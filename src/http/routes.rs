@@ -5,6 +5,7 @@ use super::{
     identity::identify,
     instance, keys,
     line::Line,
+    openapi,
     problem::{no_such_method, not_found, respond},
     token,
 };
@@ -32,6 +33,9 @@ pub fn router(services: Services) -> Router {
         .route("/certificates/{id}", get(certificates::show))
         .route("/commands/{id}", get(commands::show))
         .route("/coverage", get(backups::coverage))
+        .route("/docs", get(openapi::page::html))
+        .route("/docs/script.js", get(openapi::page::script))
+        .route("/docs/style.css", get(openapi::page::style))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -44,6 +48,7 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/public", get(keys::public))
         .route("/keys/{key}/self-signed", post(certificates::self_sign))
         .route("/keys/{key}/sign", post(keys::sign))
+        .route("/openapi.json", get(openapi::show))
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
@@ -60,6 +65,6 @@ pub fn router(services: Services) -> Router {
 }
 
 /// Bytes a request may have: 64 messages of some length, in base64.
-const BODY_BYTES: usize = 4 << 20;
+pub(super) const BODY_BYTES: usize = 4 << 20;
 /// Bytes an archive may have: some 200,000 keys.
-const ARCHIVE_BYTES: usize = 256 << 20;
+pub(super) const ARCHIVE_BYTES: usize = 256 << 20;

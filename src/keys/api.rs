@@ -21,11 +21,12 @@ pub struct Page<T> {
 /// Which part of a list.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next` of the page before.
     pub after: Option<String>,
-    /// Entries a page, 1 to 1,000; 100 if absent.
-    #[param(minimum = 1, maximum = 1000)]
+    /// Entries a page: 100 if not said, never more than 1,000.
+    #[param(minimum = 0, maximum = 4294967295_u32)]
     pub limit: Option<u32>,
 }
 
@@ -46,6 +47,7 @@ pub struct GenerateRequest {
     pub purpose: Option<Purpose>,
     /// Approvals that an export needs; 0 in a rig, 1 in production if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 4294967295_u32)]
     pub approvals: Option<u32>,
     /// Free text, at most 1,024 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
