@@ -12,5 +12,6 @@ mod certificates;
 mod cli;
 mod export;
 mod keys;
+mod service;
 mod support;
 mod token;

@@ -55,6 +55,8 @@ impl Listeners {
         let unix = unix.map_or_else(|| bind_socket(directory, &path), Ok).map_err(failed(path.display()))?;
         let tcp = tcp.map_or_else(|| StdTcpListener::bind(listen), Ok).map_err(failed(listen))?;
         let address = tcp.local_addr().map_err(failed(listen))?;
+        // What waits to be accepted; the library asks for 128, which a restart of many clients fills at once.
+        let _ = rustix::net::listen(&tcp, BACKLOG).and_then(|()| rustix::net::listen(&unix, BACKLOG));
         let asynchronous = || -> io::Result<_> {
             (tcp.set_nonblocking(true)?, unix.set_nonblocking(true)?);
             Ok((TcpListener::from_std(tcp)?, UnixListener::from_std(unix)?))
@@ -121,4 +123,6 @@ fn failed(what: impl ToString) -> impl FnOnce(io::Error) -> AppError {
 
 /// Its name in the instance directory.
 const SOCKET: &str = "keyward.sock";
+/// The system has a limit of its own (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -251,4 +251,4 @@ impl hyper::body::Body for Answer {
 const IDLE_LIMIT_MS: u64 = 60_000;
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// A connection that was asked to end and has nothing under way gets so long to close in order.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(50);
