@@ -43,6 +43,7 @@ const EDGES: &[(&str, &str)] = &[
     ("axum", "http/ app/"),
     ("hyper hyper_util rustls tokio_rustls", "app/serve client/"),
     ("listenfd sd_notify", "app/serve"),
+    ("governor", "access/"),
     ("rcgen", "pki/"),
     ("tower http_body_util", "http/ app/ client/"),
     ("clap", "cli/ main.rs"),

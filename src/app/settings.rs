@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -71,11 +72,18 @@ pub struct HttpSection {
     pub names: Vec<String>,
     /// Connections at the same time; with more, the one that is idle longest is closed.
     pub connections: usize,
+    /// Requests a second that each credential and the local user may make.
+    pub requests_per_second: NonZeroU32,
 }
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8443)), names: Vec::new(), connections: 1_024 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            names: Vec::new(),
+            connections: 1_024,
+            requests_per_second: REQUESTS_PER_SECOND,
+        }
     }
 }
 
@@ -214,6 +222,9 @@ impl Settings {
         if !(16..=65_536).contains(&self.http.connections) {
             faults.push("http.connections must be 16 to 65,536".to_owned());
         }
+        if self.http.requests_per_second.get() > 10_000_000 {
+            faults.push("http.requests_per_second must be 1 to 10,000,000".to_owned());
+        }
         let is_host = |name: &&String| {
             format!("dns:{}", name).parse::<SubjectAltName>().is_ok() || name.parse::<IpAddr>().is_ok()
         };
@@ -231,6 +242,8 @@ fn default_backup_directory() -> PathBuf {
     PathBuf::from("backups")
 }
 
+/// More than a token signs: it holds off loops that went wrong, not load.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 /// The file's name in the instance directory.
 pub const FILE: &str = "keyward.toml";
 

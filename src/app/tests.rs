@@ -21,7 +21,7 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt as _, channel::Channel};
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, RwLock};
 use tower::ServiceExt as _;
@@ -62,7 +62,9 @@ impl Bench {
             recoveries: Recoveries::default(),
             turn: Arc::new(Mutex::new(())),
         };
-        let services = Services { access: Access::new(0), backups, commands, keys };
+        let stores = (keys.db.clone(), keys.audit.clone());
+        let access = Access::open(stores, keys.clock.clone(), 0, NonZeroU32::MAX).await.unwrap();
+        let services = Services { access, backups, commands, keys };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 

@@ -7,6 +7,7 @@ mod audit;
 mod backups;
 mod ceremonies;
 mod certificates;
+mod credentials;
 mod doctor;
 pub mod exit;
 mod exports;
@@ -71,6 +72,9 @@ enum Command {
     /// Key-encryption keys
     #[command(subcommand)]
     Kek(ceremonies::Kek),
+    /// Who may call the API, by which token or certificate
+    #[command(subcommand)]
+    Credential(credentials::Credential),
     /// Who did what, in logs that show tampering
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -149,6 +153,7 @@ async fn with_instance(
         Command::Backup(backup) => backups::run(backup, client, output).await,
         Command::Cert(cert) => certificates::run(cert, client, output).await,
         Command::Ceremony(ceremony) => ceremonies::run(ceremony, client, output).await,
+        Command::Credential(credential) => credentials::run(credential, client, output).await,
         Command::Doctor => doctor::run(client, output).await,
         Command::Export(export) => exports::run(export, client, output).await,
         Command::Kek(kek) => ceremonies::run_kek(&kek, client, output).await,

@@ -1,6 +1,7 @@
 //! One method a route.
 
 use super::{Client, ClientError, encode};
+use crate::access::api::{AddCredentialAnswer, AddCredentialRequest, CredentialView};
 use crate::audit::api::{CheckpointAnswer, GivenCheckpoint, RecordFilter, RecordPage, VerifyReport, VerifyRequest};
 use crate::backup::api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery};
 use crate::ceremony::api::{ImportAnswer, RecoverRequest, RecoveryView};
@@ -133,6 +134,22 @@ impl Client {
 
     pub async fn keks(&self) -> Result<Page<KekView>, ClientError> {
         self.get("/keks").await
+    }
+
+    pub async fn add_credential(&self, request: &AddCredentialRequest) -> Result<AddCredentialAnswer, ClientError> {
+        self.post("/credentials", request).await
+    }
+
+    pub async fn credentials(&self) -> Result<Page<CredentialView>, ClientError> {
+        self.get("/credentials").await
+    }
+
+    pub async fn credential(&self, credential: &str) -> Result<CredentialView, ClientError> {
+        self.get(&format!("/credentials/{}", encode(credential))).await
+    }
+
+    pub async fn revoke_credential(&self, credential: &str) -> Result<CredentialView, ClientError> {
+        self.delete(&format!("/credentials/{}", encode(credential))).await
     }
 
     pub async fn audit_records(&self, filter: &RecordFilter) -> Result<RecordPage, ClientError> {

@@ -10,6 +10,7 @@ mod body;
 mod ceremonies;
 mod certificates;
 mod commands;
+mod credentials;
 pub mod error;
 mod exports;
 mod identity;

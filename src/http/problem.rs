@@ -5,6 +5,7 @@ use super::{
     api::ProblemView,
     error::{METHOD_UNKNOWN, TOO_LARGE},
 };
+use crate::access::error::RATE_EXCEEDED;
 use crate::audit::{ObjectRef, Outcome, Verdict};
 use crate::base::{
     fault::{Fault, Kind, Report},
@@ -36,7 +37,7 @@ impl<E: Fault> From<E> for Failure {
 impl IntoResponse for Failure {
     /// The report travels as an extension; [`respond`] writes it, since it knows the request.
     fn into_response(self) -> Response {
-        let mut response = status(&self.report.code, self.report.kind).into_response();
+        let mut response = status(&self.report).into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -52,10 +53,14 @@ pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri
     HttpError::MethodUnknown { method: method.to_string(), path: uri.path().to_owned() }.into()
 }
 
-/// What a caller is told who is not let in.
+/// What a caller is told who is not let in: because of what was shown, or because of too many requests.
 pub(super) fn refusal(fault: &dyn Fault, request: RequestId) -> Response {
+    let report = Report::of(fault);
+    if report.kind != Kind::Denied {
+        return document(status(&report), report, request.to_string());
+    }
     // RFC 9110, section 11.6.1.
-    let mut response = document(StatusCode::UNAUTHORIZED, Report::of(fault), request.to_string());
+    let mut response = document(StatusCode::UNAUTHORIZED, report, request.to_string());
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
@@ -76,7 +81,7 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     if !caller.is_recorded() {
         record_refusal(&services, &caller, &report, (&method, &path)).await;
     }
-    let mut document = document(status(&report.code, report.kind), report, caller.request.to_string());
+    let mut document = document(status(&report), report, caller.request.to_string());
     // RFC 9110, section 15.5.6: an answer 405 names the methods there are.
     if let Some(allowed) = response.headers().get(header::ALLOW) {
         document.headers_mut().insert(header::ALLOW, allowed.clone());
@@ -112,16 +117,18 @@ fn document(status: StatusCode, report: Report, request_id: String) -> Response 
     response
 }
 
-/// The status of a problem.
-pub(super) fn status(code: &str, kind: Kind) -> StatusCode {
-    // Two situations for which HTTP has a status of its own.
-    if code == METHOD_UNKNOWN.code {
+pub(super) fn status(report: &Report) -> StatusCode {
+    // Three situations for which HTTP has a status of its own.
+    if report.code == METHOD_UNKNOWN.code {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
-    if code == TOO_LARGE.code {
+    if report.code == TOO_LARGE.code {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    match kind {
+    if report.code == RATE_EXCEEDED.code {
+        return StatusCode::TOO_MANY_REQUESTS;
+    }
+    match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

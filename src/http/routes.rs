@@ -1,7 +1,7 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, exports,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports,
     identity::identify,
     instance, keys,
     line::Line,
@@ -33,6 +33,8 @@ pub fn router(services: Services) -> Router {
         .route("/certificates/{id}", get(certificates::show))
         .route("/commands/{id}", get(commands::show))
         .route("/coverage", get(backups::coverage))
+        .route("/credentials", get(credentials::list).post(credentials::add))
+        .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
         .route("/docs", get(openapi::page::html))
         .route("/docs/script.js", get(openapi::page::script))
         .route("/docs/style.css", get(openapi::page::style))

@@ -10,7 +10,9 @@ mod words;
 
 pub(super) use problems::{Conflict, TokenProblems};
 
-use super::{Services, audit, backups, ceremonies, certificates, commands, exports, instance, keys, token};
+use super::{
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, instance, keys, token,
+};
 use crate::backup::api::{DrillAnswer, RestoreAnswer};
 use crate::base::fault::Entry;
 use axum::{
@@ -160,6 +162,10 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         certificates::self_sign,
         certificates::show,
         commands::show,
+        credentials::add,
+        credentials::list,
+        credentials::revoke,
+        credentials::show,
         exports::create,
         exports::list,
         exports::show,

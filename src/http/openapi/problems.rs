@@ -34,7 +34,7 @@ fn references(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
 
 /// Adds the problems that follow from the form of an operation.
 pub(super) fn put_into(operation: &mut Value) {
-    let mut statuses = vec![401, 403, 422, 500, 503];
+    let mut statuses = vec![401, 403, 422, 429, 500, 503];
     if operation
         .get("parameters")
         .and_then(Value::as_array)
@@ -80,7 +80,7 @@ pub(super) fn table(entries: &[Entry]) -> Value {
     let row = |entry: &Entry| {
         json!({
             "code": entry.code,
-            "status": status(entry.code, entry.kind).as_u16(),
+            "status": status(&entry.report(String::new())).as_u16(),
             "kind": entry.kind,
             "title": entry.title,
             "advice": entry.advice,
@@ -97,7 +97,7 @@ fn path(status: u16) -> String {
 const fn header(status: u16) -> Option<(&'static str, &'static str)> {
     match status {
         401 => Some(("WWW-Authenticate", "`Bearer`")),
-        503 => Some(("Retry-After", "After how many seconds to try again")),
+        429 | 503 => Some(("Retry-After", "After how many seconds to try again")),
         _ => None,
     }
 }
@@ -110,6 +110,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (413, "TooLarge", "The body is larger than the route takes."),
     (422, "Invalid", "The request cannot be understood, or does not hold together."),
     (423, "Locked", "A PIN stands in the way."),
+    (429, "TooMany", "This credential has made too many requests."),
     (500, "Internal", "A fault of keyward itself; its particulars are in the log under `request_id`."),
     (501, "Unsupported", "The token cannot do it at all."),
     (503, "Unavailable", "Something needed is down, full, busy or absent; the same request may work later."),

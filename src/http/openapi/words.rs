@@ -84,6 +84,7 @@ const TAGS: &[(&str, &str)] = &[
     ("ceremonies", "The ceremony secret and the KEKs that it gives"),
     ("commands", "Long work"),
     ("audit", "Who did what, in logs that show tampering"),
+    ("credentials", "Who is let in: API tokens and client certificates"),
     ("token", "The token and what it can do"),
     ("instance", "The instance itself"),
     ("description", "This description"),
