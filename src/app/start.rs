@@ -11,7 +11,7 @@ use crate::base::{
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
-use crate::http::{Peer, Services, router};
+use crate::http::{Health, Meters, Peer, Services, router};
 use crate::keys::{Keys, recover};
 use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
@@ -167,7 +167,16 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
     let (stores, rate) = ((keys.db.clone(), keys.audit.clone()), settings.http.requests_per_second);
     let access = Access::open(stores, Arc::clone(&keys.clock), row.owner_uid, rate).await?;
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
-    Ok(Services { access, backups, commands, keys: keys.clone(), problems: super::errors_page::entries })
+    let (health, meters) = (Health::default(), Meters::new());
+    Ok(Services {
+        access,
+        backups,
+        commands,
+        health,
+        keys: keys.clone(),
+        meters,
+        problems: super::errors_page::entries,
+    })
 }
 
 /// What was seen of the token in an earlier probe.

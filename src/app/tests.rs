@@ -12,7 +12,7 @@ use crate::base::{
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Services, router};
+use crate::http::{Health, Meters, Services, router};
 use crate::keys::Keys;
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
@@ -64,7 +64,9 @@ impl Bench {
         };
         let stores = (keys.db.clone(), keys.audit.clone());
         let access = Access::open(stores, keys.clock.clone(), 0, NonZeroU32::MAX).await.unwrap();
-        let services = Services { access, backups, commands, keys };
+        let (health, meters) = (Health::default(), Meters::new());
+        let problems = super::errors_page::entries;
+        let services = Services { access, backups, commands, health, keys, meters, problems };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 

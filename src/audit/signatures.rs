@@ -37,7 +37,7 @@ impl Audit {
             "count": signed.count,
             "digests_sha256": hex(&signed.digests_sha256),
         }));
-        let seq = self.0.signatures.append(record).await?;
+        let seq = self.0.tally.note(Log::Signatures, self.0.signatures.append(record).await)?;
         caller.mark_recorded();
         Ok(seq)
     }

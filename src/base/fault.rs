@@ -31,6 +31,24 @@ pub enum Kind {
     Unsupported,
 }
 
+impl Kind {
+    /// The word for it in problem documents and counters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Denied => "denied",
+            Self::Internal => "internal",
+            Self::Invalid => "invalid",
+            Self::Locked => "locked",
+            Self::NotFound => "not-found",
+            Self::TokenAbsent => "token-absent",
+            Self::Unavailable => "unavailable",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// One line of a catalogue: a stable code and what a person should do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

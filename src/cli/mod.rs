@@ -18,7 +18,11 @@ mod output;
 mod serve;
 mod status;
 
-use crate::app::{description, errors_page, settings::Environment, start, worker};
+use crate::app::{
+    description, errors_page,
+    settings::{Environment, LogReader},
+    start, worker,
+};
 use clap::{Parser, Subcommand};
 use exit::CliError;
 use output::Output;
@@ -100,7 +104,8 @@ pub fn main() -> ExitCode {
         return if worker::serve().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let environment = Environment::read();
-    environment.log_to_stderr();
+    let is_service = matches!(arguments.command, Command::Serve);
+    environment.log_to_stderr(if is_service { LogReader::Operator } else { LogReader::User });
     let output = Output::new(arguments.output, arguments.quiet);
     match run(arguments, &environment, output) {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, Segment},
-    openapi::{Conflict, TokenProblems},
+    openapi::{Conflict, NotFound, TokenProblems},
     permit::{Administrator, Overseer},
     problem::Failure,
 };
@@ -18,7 +18,7 @@ use axum::{Json, extract::State, http::StatusCode};
 #[utoipa::path(
     post, path = "/credentials", tag = "credentials",
     request_body = AddCredentialRequest,
-    responses((status = 201, body = AddCredentialAnswer), Conflict, TokenProblems),
+    responses((status = 201, body = AddCredentialAnswer), Conflict, NotFound, TokenProblems),
 )]
 pub(super) async fn add(
     State(services): State<Services>,

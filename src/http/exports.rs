@@ -3,7 +3,7 @@
 use super::{
     HttpError, Services,
     body::{JsonBody, Segment},
-    openapi::{Conflict, TokenProblems},
+    openapi::{Conflict, NotFound, TokenProblems},
     permit::{Operator, Reader},
     problem::Failure,
 };
@@ -25,7 +25,7 @@ use axum::{
 #[utoipa::path(
     post, path = "/exports", tag = "exports",
     request_body = ExportRequest,
-    responses((status = 201, content((Vec<u8> = "application/octet-stream")), headers(("Keyward-Export" = String, description = "The record of the export: an `ExportView` as JSON in printable ASCII"))), Conflict, TokenProblems),
+    responses((status = 201, content((Vec<u8> = "application/octet-stream")), headers(("Keyward-Export" = String, description = "The record of the export: an `ExportView` as JSON in printable ASCII"))), Conflict, NotFound, TokenProblems),
 )]
 pub(super) async fn create(
     State(services): State<Services>,

@@ -110,7 +110,17 @@ pub(super) async fn sign(
     Segment(key): Segment,
     JsonBody(request): JsonBody<SignRequest>,
 ) -> Result<Json<SignAnswer>, Failure> {
-    Ok(Json(sign::sign(&services.keys, &caller, &KeySelector::from(key.as_str()), request).await?))
+    let (algorithm, count) = (request.algorithm, request.digests.len() + request.messages.len());
+    match sign::sign(&services.keys, &caller, &KeySelector::from(key.as_str()), request).await {
+        Ok(answer) => {
+            services.meters.signed(answer.algorithm, count);
+            Ok(Json(answer))
+        }
+        Err(error) => {
+            services.meters.not_signed(algorithm, count, &error);
+            Err(error.into())
+        }
+    }
 }
 
 /// Destroy a key in the token.

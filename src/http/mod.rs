@@ -13,10 +13,15 @@ mod commands;
 mod credentials;
 pub mod error;
 mod exports;
+mod health;
+mod idempotency;
 mod identity;
 mod instance;
 mod keys;
 mod line;
+mod meters;
+mod metrics;
+mod observe;
 pub mod openapi;
 mod permit;
 mod problem;
@@ -24,7 +29,9 @@ mod routes;
 mod token;
 
 pub use error::HttpError;
+pub use health::Health;
 pub use identity::Peer;
+pub use meters::{ConnectionMeter, Meters};
 pub use routes::router;
 
 use crate::access::Access;
@@ -43,10 +50,14 @@ pub struct Services {
     pub backups: Backups,
     /// Long work.
     pub commands: Commands,
+    /// Whether the process can serve.
+    pub health: Health,
     /// Inventory and token.
     pub keys: Keys,
     /// Every problem code there is, for the API's description; catalogues above this folder are among them.
     pub problems: fn() -> Vec<Entry>,
+    /// What is counted.
+    pub meters: Meters,
 }
 
 impl Services {

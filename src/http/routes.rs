@@ -1,10 +1,13 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, credentials, exports,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health,
+    idempotency::once,
     identity::identify,
     instance, keys,
     line::Line,
+    metrics,
+    observe::observe,
     openapi,
     problem::{no_such_method, not_found, respond},
     token,
@@ -56,13 +59,19 @@ pub fn router(services: Services) -> Router {
         .route("/token/probe", post(token::probe))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(services.clone(), once))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Line::new()));
     Router::new()
         .nest("/api/v1", api)
+        .route("/metrics", get(metrics::show))
         .fallback(not_found)
+        .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(services.clone(), respond))
         .layer(middleware::from_fn_with_state(services.clone(), identify))
+        .route("/healthz", get(health::live).fallback(health::no_other_method))
+        .route("/readyz", get(health::ready).fallback(health::no_other_method))
+        .layer(middleware::from_fn_with_state(services.clone(), observe))
         .with_state(services)
 }
 

@@ -8,6 +8,7 @@ use super::{
     address::TokenDescription,
     backoff::Backoff,
     error::TokenError,
+    figures::{Figures, Tally},
     frame,
     message::{Operation, RequestRef, Response},
     pool::TokenSettings,
@@ -32,6 +33,7 @@ use zeroize::Zeroizing;
 pub(super) struct Shared {
     settings: Arc<TokenSettings>,
     state: Mutex<State>,
+    tally: Tally,
     closing: Notify,
 }
 
@@ -91,7 +93,7 @@ impl Ending {
 
 impl Shared {
     pub(super) fn new(settings: Arc<TokenSettings>) -> Self {
-        Self { settings, state: Mutex::default(), closing: Notify::new() }
+        Self { settings, state: Mutex::default(), tally: Tally::default(), closing: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,6 +108,18 @@ impl Shared {
     /// What the last worker's token said of itself.
     pub(super) fn description(&self) -> Option<TokenDescription> {
         self.state().description.clone()
+    }
+
+    /// How the pool stands.
+    pub(super) fn figures(&self) -> Figures {
+        let state = self.state();
+        Figures {
+            is_serving: matches!(state.life, Life::Serving(_)),
+            waiting_single: state.queue.waiting(Lane::Single),
+            waiting_batch: state.queue.waiting(Lane::Batch),
+            under_way: state.under_way.len(),
+            met: self.tally.met(),
+        }
     }
 
     /// Takes a job into its lane under a number of its own, and starts a worker if there is none.
@@ -152,7 +166,10 @@ impl Shared {
             return Err(failure.clone());
         }
         match state.queue.waiting_if_full(lane) {
-            Some(waiting) => Err(TokenError::Busy { token: self.token(), waiting }),
+            Some(waiting) => {
+                self.tally.turned_away();
+                Err(TokenError::Busy { token: self.token(), waiting })
+            }
             None => Ok(()),
         }
     }
@@ -220,6 +237,7 @@ impl Shared {
         let mut state = self.state();
         state.description = Some(description);
         if matches!(state.life, Life::Starting) {
+            self.tally.worker();
             state.life = Life::Serving(link);
             self.dispatch(&mut state);
         }
@@ -266,6 +284,7 @@ impl Shared {
     /// A caller's time is over: forget the job if it still waits, here or in the child, and end the worker if it has
     /// begun it and is still at it soon after.
     pub(super) fn give_up(self: &Arc<Self>, id: u64) {
+        self.tally.late();
         let mut state = self.state();
         state.queue.forget(id);
         if !state.under_way.contains_key(&id) {

@@ -13,6 +13,7 @@ pub mod address;
 pub mod api;
 mod backoff;
 pub mod error;
+pub mod figures;
 mod frame;
 mod life;
 pub mod message;
@@ -26,5 +27,6 @@ mod supervisor;
 pub mod worker;
 
 pub use error::TokenError;
+pub use figures::Figures;
 pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
 pub use setup::make_token;

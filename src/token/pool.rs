@@ -6,6 +6,7 @@ use super::{
     address::{TokenAddress, TokenDescription},
     api::Capabilities,
     error::TokenError,
+    figures::Figures,
     message::{
         Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
         OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
@@ -107,6 +108,12 @@ impl Token {
     #[must_use]
     pub fn has_so_pin(&self) -> bool {
         self.settings.so_pin.is_some()
+    }
+
+    /// How the pool stands; starts nothing.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.supervisor.figures()
     }
 
     /// What the token says of itself; starts the worker.

@@ -40,7 +40,12 @@ pub(super) struct Queue {
 impl Queue {
     /// How many wait in a lane, if there is no room for one more.
     pub(super) fn waiting_if_full(&self, lane: Lane) -> Option<usize> {
-        Some(self.lanes[lane as usize].len()).filter(|waiting| *waiting >= LANE_LENGTH)
+        Some(self.waiting(lane)).filter(|waiting| *waiting >= LANE_LENGTH)
+    }
+
+    /// How many wait in a lane.
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        self.lanes[lane as usize].len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

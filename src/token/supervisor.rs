@@ -5,6 +5,7 @@
 use super::{
     address::TokenDescription,
     error::TokenError,
+    figures::Figures,
     life::Shared,
     message::{Answer, Operation},
     pool::TokenSettings,
@@ -54,6 +55,10 @@ impl Supervisor {
         self.shared.description().ok_or_else(|| TokenError::Protocol {
             detail: "a worker that serves but never described its token".to_owned(),
         })
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        self.shared.figures()
     }
 
     /// Ends the worker for good and waits until it is gone; what it has begun it may finish.

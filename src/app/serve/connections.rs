@@ -3,7 +3,7 @@
 //! A connection is idle while no request of it is under way: also while its head, or its first byte, has not come.
 //! So neither silent nor slow clients hold a place for long.
 
-use crate::http::Peer;
+use crate::http::{ConnectionMeter, Peer, Services, router};
 use axum::{Router, body::Body};
 use hyper::{
     Request, Response,
@@ -36,6 +36,7 @@ pub(super) struct Connections {
     limit: AtomicUsize,
     last_number: AtomicU64,
     router: Router,
+    meter: ConnectionMeter,
     started: Instant,
 }
 
@@ -55,14 +56,15 @@ struct Place {
 }
 
 impl Connections {
-    /// No connections yet, at most so many, for these routes.
-    pub(super) fn new(limit: usize, router: Router) -> Arc<Self> {
+    /// No connections yet, at most so many, to these services.
+    pub(super) fn new(limit: usize, services: &Services) -> Arc<Self> {
         let connections = Arc::new(Self {
             places: Mutex::default(),
             ended: Notify::new(),
             limit: AtomicUsize::new(limit),
             last_number: AtomicU64::new(0),
-            router,
+            router: router(services.clone()),
+            meter: services.meters.connections().clone(),
             started: Instant::now(),
         });
         tokio::spawn(sweep(Arc::downgrade(&connections)));
@@ -88,13 +90,16 @@ impl Connections {
             let longest =
                 idle.min_by_key(|(_, place)| place.since_ms.load(Ordering::Relaxed)).map(|(number, _)| *number);
             let Some(longest) = longest else {
+                self.meter.refused();
                 tracing::warn!(connections = places.len(), "all connections are at work; another one was turned away");
                 return None;
             };
             if let Some(place) = places.remove(&longest) {
+                self.meter.evicted();
                 place.vacate.notify_one();
             }
         }
+        self.meter.opened();
         places.insert(number, Arc::clone(&place));
         Some(Seat { number, place, connections: Arc::clone(self) })
     }
@@ -175,6 +180,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.places().remove(&self.number);
+        self.connections.meter.closed();
         self.connections.ended.notify_waiters();
     }
 }

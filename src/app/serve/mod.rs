@@ -14,7 +14,6 @@ use super::{
     start::{Opened, open_services},
 };
 use crate::certificates::{authority, server};
-use crate::http::router;
 use bind::Listeners;
 use connections::Connections;
 use sd_notify::NotifyState;
@@ -57,7 +56,7 @@ pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<()
 async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
-    let connections = Connections::new(http.connections, router(opened.services.clone()));
+    let connections = Connections::new(http.connections, &opened.services);
     let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
@@ -76,6 +75,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     notify(&[NotifyState::Ready]);
     watch(opened, &tls, &connections, signals).await;
     notify(&[NotifyState::Stopping]);
+    opened.services.health.drain();
     accepting.stop();
     connections.drain(DRAIN_LIMIT).await;
     tracing::info!("stopped");

@@ -8,7 +8,7 @@ pub(super) mod page;
 mod problems;
 mod words;
 
-pub(super) use problems::{Conflict, TokenProblems};
+pub(super) use problems::{Conflict, NotFound, TokenProblems};
 
 use super::{
     Services, audit, backups, ceremonies, certificates, commands, credentials, exports, instance, keys, token,

@@ -12,12 +12,21 @@ use utoipa::{
 /// For operations that can contradict what exists already.
 pub(in crate::http) struct Conflict;
 
+/// For operations whose body names an object.
+pub(in crate::http) struct NotFound;
+
 /// For operations that need the token for their answer.
 pub(in crate::http) struct TokenProblems;
 
 impl IntoResponses for Conflict {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[409])
+    }
+}
+
+impl IntoResponses for NotFound {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[404])
     }
 }
 
@@ -43,11 +52,21 @@ pub(super) fn put_into(operation: &mut Value) {
         statuses.push(404);
     }
     if operation.get("requestBody").is_some() {
-        statuses.push(413);
+        statuses.extend([408, 413]);
+    }
+    if is_keyed(operation) {
+        // The key is that of another request, or of one that is at work.
+        statuses.push(409);
     }
     for status in statuses {
         operation["responses"][status.to_string()] = json!({ "$ref": path(status) });
     }
+}
+
+/// Whether `Idempotency-Key` is heeded.
+fn is_keyed(operation: &Value) -> bool {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    parameters.is_some_and(|all| all.iter().any(|one| one["$ref"] == "#/components/parameters/IdempotencyKey"))
 }
 
 /// The components that operations refer to.
@@ -106,6 +125,7 @@ const STATUSES: &[(u16, &str, &str)] = &[
     (401, "Unidentified", "No credential was shown, or one that is unknown, expired or revoked."),
     (403, "Denied", "The caller may not do this: role, key or policy."),
     (404, "NotFound", "The object does not exist, or the caller may not know of it."),
+    (408, "TooSlow", "The body did not arrive in time."),
     (409, "Conflict", "The request contradicts what exists already."),
     (413, "TooLarge", "The body is larger than the route takes."),
     (422, "Invalid", "The request cannot be understood, or does not hold together."),
