@@ -64,6 +64,7 @@ const EXPOSING: &[&str] = &[
     "backup/wrapped.rs",
     "ceremony/",
     "certificates/server.rs",
+    "client/api_token.rs",
     "pki/pkcs12.rs",
     "pki/private_key.rs",
     "pki/tls_key.rs",

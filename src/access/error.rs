@@ -110,7 +110,7 @@ crate::catalogue! {
     LIFETIME_OUT_OF_RANGE = Invalid, "credential-lifetime", "not a lifetime of a credential", "give `--days` from 1 to 3650";
     NAME_MALFORMED = Invalid, "credential-name-malformed", "not a name of a credential", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id, not beginning with `keyward-`";
     NAME_TAKEN = Conflict, "credential-name-taken", "the name is in use", "choose another name, or revoke the one that has it with `keyward credential revoke NAME`";
-    NO_RANDOM = Unavailable, "random-unavailable", "the system gives no random bytes", "check that the service may call getrandom(2) or open /dev/urandom";
+    NO_RANDOM = Unavailable, "credential-random-unavailable", "the system gives no random bytes", "check that the service may call getrandom(2) or open /dev/urandom";
     RATE_EXCEEDED = Unavailable, "rate-exceeded", "too many requests at once", "send fewer, or several digests a request; `[http] requests_per_second` in keyward.toml is the limit of each credential";
     ROLE_MISSING = Denied, "role-missing", "the caller may not do this", "ask somebody with the role, or have it given to you";
     ROLE_RESERVED = Denied, "role-reserved", "the role cannot be given to a credential", "leave it out: it is for people";

@@ -113,12 +113,17 @@ fn host(name: &str) -> SubjectAltName {
 /// What the environment says; read once.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// `KEYWARD_API_TOKEN_FILE`: counts before the file that was named at `keyward login`.
+    pub api_token_file: Option<PathBuf>,
     /// `KEYWARD_DIR`.
     pub directory: Option<PathBuf>,
     /// `SOFTHSM2_CONF`: configuration of a SoftHSM token that is there already; `init` keeps it in the settings.
     pub softhsm_conf: Option<PathBuf>,
     /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
     pub log: Option<String>,
+    /// `KEYWARD_SERVER`.
+    pub server: Option<String>,
+    config_home: Option<PathBuf>,
     state_home: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -139,9 +144,12 @@ impl Environment {
     pub fn read() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
+            api_token_file: path("KEYWARD_API_TOKEN_FILE"),
             directory: path("KEYWARD_DIR"),
             softhsm_conf: path("SOFTHSM2_CONF"),
             log: std::env::var("KEYWARD_LOG").ok(),
+            server: path("KEYWARD_SERVER").map(|url| url.to_string_lossy().into_owned()),
+            config_home: path("XDG_CONFIG_HOME"),
             state_home: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
@@ -160,6 +168,13 @@ impl Environment {
         }
         let below_home = || self.home.clone().unwrap_or_default().join(".local/state");
         self.state_home.clone().unwrap_or_else(below_home).join("keyward")
+    }
+
+    /// Where this user's own files of keyward are: `keyward` in the XDG configuration directory.
+    #[must_use]
+    pub fn configuration_directory(&self) -> PathBuf {
+        let below_home = || self.home.clone().unwrap_or_default().join(".config");
+        self.config_home.clone().unwrap_or_else(below_home).join("keyward")
     }
 
     /// Sends the log to standard error, with what its reader wants of it unless `KEYWARD_LOG` says otherwise.

@@ -7,7 +7,7 @@ use super::{
 use crate::access::{Access, Draft, api::AddCredentialAnswer};
 use crate::base::{algorithm::KeyAlgorithm, custody::Purpose, principal::Caller};
 use crate::keys::Keys;
-use crate::pki::{PkiError, issue::CertificateTemplate, name::SubjectAltName, public_key::PublicKey, request::Request};
+use crate::pki::{issue::CertificateTemplate, name::SubjectAltName, public_key::PublicKey, request::Request};
 
 /// Issues the certificate and adds it as a credential. Of the CSR only the public key counts: the subject is the name
 /// of the credential, and the one alternative name its id.
@@ -35,11 +35,11 @@ pub async fn add(
     Ok(access.add_certificate(caller, draft, (&certificate, pem)).await?)
 }
 
-/// What the listener's TLS library verifies (ring); of other keys the handshake would fail.
-fn check_usable(key: &PublicKey) -> Result<(), PkiError> {
+/// What the listener's TLS library verifies (ring); with other keys the handshake would fail.
+fn check_usable(key: &PublicKey) -> Result<(), CertificateError> {
     match key.algorithm() {
-        kind @ (KeyAlgorithm::P521 | KeyAlgorithm::Secp256k1) => {
-            Err(PkiError::PublicKeyUnsupported { kind: format!("{kind} in a client certificate") })
+        algorithm @ (KeyAlgorithm::P521 | KeyAlgorithm::Secp256k1) => {
+            Err(CertificateError::ClientKeyUnsuitable { algorithm })
         }
         _ => Ok(()),
     }

@@ -8,7 +8,7 @@ use crate::ceremony::api::{ImportAnswer, RecoverRequest, RecoveryView};
 use crate::certificates::api::{AddRequest, CertificateView, SelfSignRequest};
 use crate::commands::api::CommandView;
 use crate::export::api::{ExportRequest, ExportView};
-use crate::http::api::InstanceView;
+use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
     CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
 };
@@ -178,5 +178,9 @@ impl Client {
 
     pub async fn verify_audit(&self, against: Vec<GivenCheckpoint>) -> Result<VerifyReport, ClientError> {
         self.post("/audit/verify", &VerifyRequest { against }).await
+    }
+
+    pub async fn whoami(&self) -> Result<WhoamiView, ClientError> {
+        self.get("/whoami").await
     }
 }

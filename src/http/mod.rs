@@ -27,6 +27,7 @@ mod permit;
 mod problem;
 mod routes;
 mod token;
+mod whoami;
 
 pub use error::HttpError;
 pub use health::Health;

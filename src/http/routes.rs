@@ -10,7 +10,7 @@ use super::{
     observe::observe,
     openapi,
     problem::{no_such_method, not_found, respond},
-    token,
+    token, whoami,
 };
 use axum::{
     Extension, Router,
@@ -57,6 +57,7 @@ pub fn router(services: Services) -> Router {
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
+        .route("/whoami", get(whoami::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(services.clone(), once))

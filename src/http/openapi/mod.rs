@@ -11,7 +11,8 @@ mod words;
 pub(super) use problems::{Conflict, NotFound, TokenProblems};
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, instance, keys, token,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health, instance, keys,
+    metrics, token,
 };
 use crate::backup::api::{DrillAnswer, RestoreAnswer};
 use crate::base::fault::Entry;
@@ -52,7 +53,8 @@ fn paths(described: Value) -> Value {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             complete(operation, method);
         }
-        paths.insert(format!("/api/v1{path}"), item);
+        let is_of_api = !BESIDE.contains(&path.as_str());
+        paths.insert(if is_of_api { format!("/api/v1{path}") } else { path }, item);
     }
     paths.into()
 }
@@ -96,7 +98,7 @@ fn contents(body: &mut Value) {
     for (kind, content) in body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
         match kind.as_str() {
             "application/json" => examples::put_into(content),
-            "application/jsonl" => content["schema"] = json!({ "type": "string" }),
+            "application/jsonl" | "application/openmetrics-text" => content["schema"] = json!({ "type": "string" }),
             _ => content["schema"] = json!({ "type": "string", "format": "binary" }),
         }
     }
@@ -135,6 +137,9 @@ fn push(list: &mut Value, item: Value) {
     }
 }
 
+/// Paths outside `/api/v1`.
+const BESIDE: &[&str] = &["/healthz", "/metrics", "/readyz"];
+
 /// POST operations that change nothing, or that must be fast and may be done twice.
 const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verify", "keys_sign"];
 
@@ -169,6 +174,8 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         exports::create,
         exports::list,
         exports::show,
+        health::live,
+        health::ready,
         instance::show,
         keys::csr,
         keys::destroy,
@@ -177,6 +184,7 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         keys::public,
         keys::show,
         keys::sign,
+        metrics::show,
         show,
         token::probe,
         token::show,
@@ -216,7 +224,7 @@ mod tests {
         let mut operations = BTreeSet::new();
 
         for (path, item) in described()["paths"].as_object().unwrap() {
-            let path = path.strip_prefix("/api/v1").unwrap();
+            let path = path.strip_prefix("/api/v1").unwrap_or(path);
             operations.extend(item.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
         }
 

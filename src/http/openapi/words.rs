@@ -62,7 +62,7 @@ pub(super) fn idempotency_key() -> Value {
         "required": false,
         "description": "A name that you choose for this request, best a random UUID. Sent again with the same key, the \
                         request is not done again; the first answer comes back.",
-        "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" },
+        "schema": { "type": "string", "pattern": "^[!-~]{1,128}$" },
         "example": "0b5a9f0e-6d1c-4a55-9d5a-3f0a7c1f6f9d",
     })
 }
@@ -71,6 +71,7 @@ pub(super) fn idempotency_key() -> Value {
 pub(super) const fn outcome(status: &str) -> &'static str {
     match status.as_bytes() {
         b"201" => "Made.",
+        b"503" => "Not ready; another instance should be asked.",
         b"202" => "The work has begun; `Location` names the command that it is followed by.",
         _ => "Done.",
     }
@@ -87,6 +88,7 @@ const TAGS: &[(&str, &str)] = &[
     ("credentials", "Who is let in: API tokens and client certificates"),
     ("token", "The token and what it can do"),
     ("instance", "The instance itself"),
+    ("health", "Whether the process lives and signs, and figures for an operator"),
     ("description", "This description"),
 ];
 

@@ -16,6 +16,7 @@ fn schemathesis_finds_no_fault_by_any_of_its_checks() {
 
     let mut tried = Command::new(python());
     tried.current_dir(rig.path(".")).args(["-m", "schemathesis.cli"]);
+    tried.env("PYTHONPATH", sources("api")).env("SCHEMATHESIS_HOOKS", "archives").env("PYTHONDONTWRITEBYTECODE", "1");
     tried.arg("--config-file").arg(sources("api/schemathesis.toml"));
     tried.args(["run", &format!("{}/api/v1/openapi.json", service.url()), "--tls-verify"]).arg(ca);
     tried.args(["--checks", "all", "--seed", SEED, "--header", &format!("Authorization: Bearer {token}")]);

@@ -1,7 +1,10 @@
 //! Tests of `cli`: what every command has in common.
 
 mod errors_page;
+mod everything;
 mod exits;
 mod help;
+mod https;
 mod init;
 mod output;
+mod socket;
