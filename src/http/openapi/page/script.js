@@ -87,7 +87,7 @@ function operationView(path, method, operation) {
   const bad = [];
   for (const [status, given] of Object.entries(operation.responses)) {
     const answer = resolve(given);
-    if (status >= "400") { bad.push([el("code", { class: "bad" }, status), answer.description]); continue; }
+    if (status >= "400") { bad.push([el("code", { class: "bad" }, status), prose(answer.description)]); continue; }
     inside.append(el("p", {}, el("code", { class: "good" }, status), " ", ...prose(answer.description)));
     for (const [name, header] of Object.entries(answer.headers || {}))
       inside.append(el("p", {}, "Header ", el("code", {}, name), ": ", ...prose(header.description)));
