@@ -3,7 +3,7 @@
 //! A connection is idle while no request of it is at work: also while its head, or its first byte, has not come, and
 //! while its answer waits for a client that does not read. So neither silent nor slow clients hold a place for long.
 
-use crate::http::{ConnectionMeter, Peer, Services, router};
+use crate::http::{ConnectionMeter, Peer};
 use axum::{Router, body::Body};
 use hyper::{
     Request, Response,
@@ -59,14 +59,14 @@ struct Place {
 
 impl Connections {
     /// No connections yet, at most so many, to these services.
-    pub(super) fn new(limit: usize, services: &Services) -> Arc<Self> {
+    pub(super) fn new(limit: usize, router: Router, meter: ConnectionMeter) -> Arc<Self> {
         let connections = Arc::new(Self {
             places: Mutex::default(),
             ended: Notify::new(),
             limit: AtomicUsize::new(limit),
             last_number: AtomicU64::new(0),
-            router: router(services.clone()),
-            meter: services.meters.connections().clone(),
+            router,
+            meter,
             started: Instant::now(),
         });
         tokio::spawn(sweep(Arc::downgrade(&connections)));
@@ -295,7 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_before_and_after_its_requests_and_while_nobody_reads_its_answer() {
-        let connections = Connections::new(1, Router::new());
+        let connections = Connections::new(1, Router::new(), ConnectionMeter::default());
         let seat = connections.seat().unwrap();
         let is_idle = || seat.place.is_idle(connections.now_ms());
         let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_all_places_are_taken_the_longest_idle_gives_way_and_one_at_work_does_not() {
-        let connections = Connections::new(2, Router::new());
+        let connections = Connections::new(2, Router::new(), ConnectionMeter::default());
         let (longest, other) = (connections.seat().unwrap(), connections.seat().unwrap());
         tokio::time::advance(Duration::from_secs(1)).await;
         other.place.last_ms.store(connections.now_ms(), Ordering::Relaxed);
@@ -332,7 +332,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_idle_for_a_minute_is_ended() {
-        let connections = Connections::new(2, Router::new());
+        let connections = Connections::new(2, Router::new(), ConnectionMeter::default());
         let seat = connections.seat().unwrap();
         let started = Instant::now();
 

@@ -14,6 +14,7 @@ use super::{
     start::{Opened, open_services},
 };
 use crate::certificates::{authority, server};
+use crate::http::router;
 use bind::Listeners;
 use connections::Connections;
 use sd_notify::NotifyState;
@@ -56,7 +57,10 @@ pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<()
 async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
-    let connections = Connections::new(http.connections, &opened.services);
+    let connections = {
+        let services = &opened.services;
+        Connections::new(http.connections, router(services.clone()), services.meters.connections().clone())
+    };
     let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
