@@ -47,7 +47,7 @@ const EDGES: &[(&str, &str)] = &[
     ("prometheus_client", "http/"),
     ("rcgen", "pki/"),
     ("http_body tower http_body_util", "http/ app/ client/"),
-    ("clap", "cli/ main.rs"),
+    ("clap clap_complete clap_mangen", "cli/ main.rs"),
     ("comfy_table indicatif rpassword", "cli/"),
     ("toml tracing_subscriber", "app/"),
     ("tar", "backup/"),

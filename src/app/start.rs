@@ -75,6 +75,7 @@ pub async fn open(directory: &Path) -> Result<Running, AppError> {
 
 /// Opens an instance and settles what a crash left.
 pub(super) async fn open_services(directory: &Path) -> Result<Opened, AppError> {
+    super::limits::guard();
     let missing = || AppError::NoInstance { directory: directory.to_owned() };
     if !directory.join(super::settings::FILE).exists() {
         return Err(missing());

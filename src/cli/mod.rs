@@ -7,6 +7,7 @@ mod audit;
 mod backups;
 mod ceremonies;
 mod certificates;
+mod completions;
 mod credentials;
 mod doctor;
 pub mod exit;
@@ -15,6 +16,7 @@ mod files;
 mod init;
 mod keys;
 mod login;
+mod man;
 mod output;
 mod reach;
 mod serve;
@@ -90,9 +92,14 @@ enum Command {
     /// Who did what, in logs that show tampering
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
     /// Print every problem code with its advice, as Markdown
     #[command(hide = true)]
     Errors,
+    /// Write a manual page for each command
+    #[command(hide = true)]
+    Man(man::Pages),
     /// Print the description of the API, as OpenAPI 3.1
     #[command(hide = true)]
     Openapi,
@@ -137,6 +144,11 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 audit::verify_file(&file, &cert, &against, output)
             }
             Command::Serve => serve::run(&directory, output).await,
+            Command::Completions(asked) => {
+                completions::print(&asked);
+                Ok(())
+            }
+            Command::Man(asked) => man::write(&asked),
             Command::Errors => {
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
@@ -175,9 +187,11 @@ async fn with_instance(
         Command::Key(key) => keys::run(key, client, yes, output).await,
         Command::Status => status::run(client, place, output).await,
         // Handled before an instance is opened.
-        Command::Errors
+        Command::Completions(_)
+        | Command::Errors
         | Command::Init(_)
         | Command::Login(_)
+        | Command::Man(_)
         | Command::Openapi
         | Command::Serve
         | Command::TokenWorker => Ok(()),

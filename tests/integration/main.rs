@@ -13,6 +13,7 @@ mod certificates;
 mod cli;
 mod export;
 mod keys;
+mod package;
 mod service;
 mod support;
 mod token;

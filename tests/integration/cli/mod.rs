@@ -1,5 +1,6 @@
 //! Tests of `cli`: what every command has in common.
 
+mod completions;
 mod errors_page;
 mod everything;
 mod exits;

@@ -26,8 +26,12 @@ impl Service {
     /// The same with further lines of `[http]`.
     pub(crate) fn start_with(rig: &Rig, http: &str) -> Self {
         set_http(rig, http);
+        Self::spawn(rig, rig.command(&["serve", "-o", "json"]))
+    }
+
+    /// Waits until a command that becomes a service of the rig says that it is ready.
+    pub(crate) fn spawn(rig: &Rig, mut command: Command) -> Self {
         let log = fs::File::create(rig.path("serve.log")).unwrap();
-        let mut command = rig.command(&["serve", "-o", "json"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
