@@ -257,9 +257,9 @@ impl Source {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, without_comment(line))).collect()
     }
 
-    /// The lines before the unit tests; none of a file of tests (`tests.rs`, `testing.rs`).
+    /// The lines before the unit tests; none of a file of tests (`tests.rs`, `testing.rs`, what is in `tests/`).
     fn before_tests(&self) -> Lines<'_> {
-        if stands_in(&self.path, "*/tests.rs */testing.rs") {
+        if stands_in(&self.path, "*/tests.rs */testing.rs") || self.path.contains("/tests/") {
             return Vec::new();
         }
         let mut lines = self.lines();

@@ -162,3 +162,115 @@ impl Drop for Live {
 const KEPT_DAYS: i64 = 1;
 /// Keys that are remembered for one principal.
 const MOST: i64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Bench;
+    use super::*;
+
+    fn keyed(key: &str, request: &str) -> Keyed {
+        Keyed { principal: "uid:1".to_owned(), key: key.to_owned(), request: request.to_owned() }
+    }
+
+    async fn first(bench: &Bench, keyed: &Keyed) -> Claim {
+        match bench.commands.claim(keyed.clone()).await.unwrap() {
+            Claimed::First(claim) => claim,
+            Claimed::Before(_) => panic!("the key is taken"),
+        }
+    }
+
+    async fn before(bench: &Bench, keyed: &Keyed) -> Done {
+        match bench.commands.claim(keyed.clone()).await.unwrap() {
+            Claimed::First(_) => panic!("nobody has claimed it"),
+            Claimed::Before(done) => done,
+        }
+    }
+
+    fn answer() -> Answer {
+        Answer { status: 201, location: None, body: "{}".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn the_same_request_gets_the_kept_answer_and_another_body_does_not() {
+        let (bench, keyed) = (Bench::new().await, keyed("k", "POST /keys"));
+        first(&bench, &keyed).await.keep(Some([7; 32]), Some(&answer())).await.unwrap();
+
+        assert_eq!(before(&bench, &keyed).await.answer_to([7; 32]).unwrap(), answer());
+        let other = before(&bench, &keyed).await.answer_to([8; 32]);
+        assert!(matches!(other, Err(CommandError::KeyReused { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_read_need_not_be_the_same() {
+        let (bench, keyed) = (Bench::new().await, keyed("k", "POST /backups"));
+        first(&bench, &keyed).await.keep(None, Some(&answer())).await.unwrap();
+
+        assert_eq!(before(&bench, &keyed).await.answer_to([8; 32]).unwrap(), answer());
+    }
+
+    #[tokio::test]
+    async fn a_key_is_of_one_principal_and_of_one_request() {
+        let (bench, mine) = (Bench::new().await, keyed("k", "POST /keys"));
+        let theirs = Keyed { principal: "uid:2".to_owned(), ..mine.clone() };
+        first(&bench, &mine).await.keep(None, None).await.unwrap();
+
+        let other = bench.commands.claim(keyed("k", "POST /backups")).await;
+
+        assert!(matches!(other, Err(CommandError::KeyReused { request }) if request == "POST /keys"));
+        first(&bench, &theirs).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_not_begun_again_and_one_that_was_dropped_is_interrupted() {
+        let (bench, keyed) = (Bench::new().await, keyed("k", "POST /keys"));
+        let claim = first(&bench, &keyed).await;
+
+        let meanwhile = bench.commands.claim(keyed.clone()).await;
+        drop(claim);
+        let afterwards = bench.commands.claim(keyed.clone()).await;
+
+        assert!(matches!(meanwhile, Err(CommandError::InProgress { .. })));
+        assert!(matches!(afterwards, Err(CommandError::RequestInterrupted { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_is_given_back_is_free_again() {
+        let (bench, keyed) = (Bench::new().await, keyed("k", "POST /keys"));
+
+        first(&bench, &keyed).await.give_back().await.unwrap();
+
+        first(&bench, &keyed).await;
+    }
+
+    #[tokio::test]
+    async fn a_key_is_forgotten_after_a_day_and_not_before() {
+        const DAY_MS: i64 = 86_400_000;
+        let (bench, keyed) = (Bench::new().await, keyed("k", "POST /keys"));
+        first(&bench, &keyed).await.keep(None, Some(&answer())).await.unwrap();
+        let made_at = |ago: i64| {
+            let at = bench.commands.clock.now().as_millis() - ago;
+            let db = bench.commands.db.clone();
+            async move { sqlx::query("UPDATE claims SET created_at = $1").bind(at).execute(db.reader()).await.unwrap() }
+        };
+
+        made_at(DAY_MS - 60_000).await;
+        before(&bench, &keyed).await;
+        made_at(DAY_MS + 1).await;
+
+        first(&bench, &keyed).await;
+    }
+
+    #[tokio::test]
+    async fn one_principal_has_10_000_keys_at_most_and_another_one_its_own() {
+        let bench = Bench::new().await;
+        let now = bench.commands.clock.now().as_millis();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO claims \
+                    (principal, idempotency_key, request, state, created_at) SELECT 'uid:1', i, 'POST /keys', 'done', $1 FROM n";
+        sqlx::query(fill).bind(now).execute(bench.commands.db.reader()).await.unwrap();
+
+        let one_more = bench.commands.claim(keyed("k", "POST /keys")).await;
+
+        assert!(matches!(one_more, Err(CommandError::ClaimsFull { most: 10_000 })));
+        first(&bench, &Keyed { principal: "uid:2".to_owned(), ..keyed("k", "POST /keys") }).await;
+    }
+}

@@ -177,13 +177,13 @@ mod tests {
     /// Longer than any test: a wait that ends only because the command did.
     const LONG: Duration = Duration::from_secs(60);
 
-    struct Bench {
-        commands: Commands,
+    pub(super) struct Bench {
+        pub(super) commands: Commands,
         _directory: TempDir,
     }
 
     impl Bench {
-        async fn new() -> Self {
+        pub(super) async fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let db = Database::open(&directory.path().join("keyward.db")).await.unwrap();
             let writer = Writer { instance: InstanceId::new(), suffix: String::new() };

@@ -81,8 +81,8 @@ impl Health {
     }
 
     /// The last look at the token, or a new one: one at a time, and one in five seconds, however many ask.
-    async fn look(&self, keys: &Keys) -> Look {
-        let mut last = self.receiver(keys);
+    async fn look(&self, trial: impl Future<Output = Option<&'static str>> + Send + 'static) -> Look {
+        let mut last = self.receiver(trial);
         match last.wait_for(Option::is_some).await.map(|look| look.clone()) {
             Ok(Some(look)) => look,
             // The look itself broke off.
@@ -90,16 +90,18 @@ impl Health {
         }
     }
 
-    fn receiver(&self, keys: &Keys) -> watch::Receiver<Option<Look>> {
+    fn receiver(
+        &self,
+        trial: impl Future<Output = Option<&'static str>> + Send + 'static,
+    ) -> watch::Receiver<Option<Look>> {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(receiver) = last.as_ref().filter(|receiver| is_fresh(receiver)) {
             return receiver.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        let keys = keys.clone();
         // A task of its own: a caller that leaves does not make the next one begin anew.
         tokio::spawn(async move {
-            let code = trial(keys).await;
+            let code = trial.await;
             sender.send_replace(Some(Look { at: Instant::now(), code }));
         });
         last.insert(receiver).clone()
@@ -150,7 +152,7 @@ pub(super) async fn live() -> Response {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
 )]
 pub(super) async fn ready(State(services): State<Services>) -> Response {
-    let look = services.health.look(&services.keys).await;
+    let look = services.health.look(trial(services.keys.clone())).await;
     let (status, word) = match look.code {
         _ if services.health.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
@@ -176,3 +178,55 @@ const TEXT: &[u8] = b"keyward readiness check, version 1: this signature says th
 const GOOD_FOR: Duration = Duration::from_secs(5);
 /// How long a look may take; who asks gives up soon after.
 const LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    /// A trial that takes a second and counts itself.
+    fn trial(count: &Arc<AtomicUsize>) -> impl Future<Output = Option<&'static str>> + Send + 'static {
+        let count = Arc::clone(count);
+        async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_ask_at_once_and_within_five_seconds_get_one_look() {
+        let (health, count) = (Health::default(), Arc::default());
+
+        tokio::join!(health.look(trial(&count)), health.look(trial(&count)));
+        tokio::time::advance(Duration::from_millis(4_900)).await;
+        health.look(trial(&count)).await;
+        let within = count.load(Ordering::Relaxed);
+        tokio::time::advance(Duration::from_millis(200)).await;
+        health.look(trial(&count)).await;
+
+        assert_eq!((within, count.load(Ordering::Relaxed)), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_does_not_make_the_next_one_begin_anew() {
+        let (health, count) = (Health::default(), Arc::default());
+
+        for _ in 0..10 {
+            let _ = timeout(Duration::from_millis(50), health.look(trial(&count))).await;
+        }
+        let look = health.look(trial(&count)).await;
+
+        assert_eq!((count.load(Ordering::Relaxed), look.code), (1, None));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_breaks_off_is_no_good_and_is_not_kept() {
+        let health = Health::default();
+
+        let broken = health.look(async { panic!("a fault of ours") }).await;
+        let next = health.look(async { None }).await;
+
+        assert_eq!((broken.code, next.code), (Some("internal"), None));
+    }
+}

@@ -1,4 +1,4 @@
-//! What is counted while requests come and go, in the OpenMetrics text format for [`metrics`](super::metrics).
+//! What is counted while requests come and go, in the `OpenMetrics` text format for [`metrics`](super::metrics).
 //!
 //! Every name and what it is good for stands in `docs/metrics.md`. On the way of a signature there are atomics only:
 //! counters are looked up once for each route, method and class of status, and for each algorithm at the start.

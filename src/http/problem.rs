@@ -169,3 +169,35 @@ pub(super) fn status(report: &Report) -> StatusCode {
         Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::CommandError;
+    use crate::token::TokenError;
+
+    fn answered(fault: &dyn Fault) -> (u16, Option<String>, Told) {
+        let response = refused(fault, RequestId::new());
+        let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let told = response.extensions().get::<Told>().unwrap().clone();
+        (response.status().as_u16(), retry, told)
+    }
+
+    #[test]
+    fn a_full_queue_is_a_503_that_says_when_to_come_again_and_is_counted() {
+        let (status, retry, told) = answered(&TokenError::Busy { token: "t".to_owned(), waiting: 1_024 });
+
+        assert_eq!((status, retry.as_deref()), (503, Some("1")));
+        assert_eq!((told.code.as_str(), told.kind), ("token-busy", "unavailable"));
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_says_when_to_come_again() {
+        let request = || "POST /keys".to_owned();
+        let at = crate::base::time::Timestamp::from_millis(0);
+
+        assert_eq!(answered(&CommandError::InProgress { request: request() }).1.as_deref(), Some("1"));
+        assert_eq!(answered(&CommandError::RequestInterrupted { request: request(), at }).1, None);
+        assert_eq!(answered(&HttpError::TooLarge).1, None);
+    }
+}

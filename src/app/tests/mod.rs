@@ -1,5 +1,9 @@
 //! The API as a listener would use it, with callers of every role; the token is away.
 
+mod bodies;
+mod idempotency;
+mod observe;
+
 use crate::access::{Access, api::AddCredentialRequest};
 use crate::audit::{Audit, Writer, api::RecordFilter};
 use crate::backup::{Backups, destination::Directory};
