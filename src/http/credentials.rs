@@ -3,6 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, Segment},
+    openapi::{Conflict, NotFound, TokenProblems},
     permit::{Administrator, Overseer},
     problem::Failure,
 };
@@ -16,6 +17,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
+/// Add a credential.
+///
+/// An API token, or with `csr` a client certificate. The token is in this answer and nowhere else.
+#[utoipa::path(
+    post, path = "/credentials", tag = "credentials",
+    request_body = AddCredentialRequest,
+    responses((status = 201, body = AddCredentialAnswer), Conflict, NotFound, TokenProblems),
+)]
 pub(super) async fn add(
     State(services): State<Services>,
     Administrator(caller): Administrator,
@@ -32,10 +41,18 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, [no_store], Json(answer)).into_response())
 }
 
+/// List credentials.
+#[utoipa::path(get, path = "/credentials", tag = "credentials", responses((status = 200, body = Page<CredentialView>)))]
 pub(super) async fn list(State(services): State<Services>, _: Overseer) -> Json<Page<CredentialView>> {
     Json(Page { items: services.access.list(), next: None })
 }
 
+/// Show a credential.
+#[utoipa::path(
+    get, path = "/credentials/{credential}", tag = "credentials",
+    params(("credential" = String, Path, description = "Name or id of a credential")),
+    responses((status = 200, body = CredentialView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     _: Overseer,
@@ -44,6 +61,14 @@ pub(super) async fn show(
     Ok(Json(services.access.find(&credential)?))
 }
 
+/// Take a credential back.
+///
+/// From the next request on nobody is let in with it.
+#[utoipa::path(
+    delete, path = "/credentials/{credential}", tag = "credentials",
+    params(("credential" = String, Path, description = "Name or id of a credential")),
+    responses((status = 200, body = CredentialView), Conflict),
+)]
 pub(super) async fn revoke(
     State(services): State<Services>,
     Administrator(caller): Administrator,

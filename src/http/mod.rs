@@ -22,6 +22,7 @@ mod line;
 mod meters;
 mod metrics;
 mod observe;
+pub mod openapi;
 mod permit;
 mod problem;
 mod routes;
@@ -37,6 +38,7 @@ pub use routes::router;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::backup::Backups;
+use crate::base::fault::Entry;
 use crate::commands::Commands;
 use crate::keys::Keys;
 
@@ -53,6 +55,8 @@ pub struct Services {
     pub health: Health,
     /// Inventory and token.
     pub keys: Keys,
+    /// Every problem code there is, for the API's description; catalogues above this folder are among them.
+    pub problems: fn() -> Vec<Entry>,
     /// What is counted.
     pub meters: Meters,
 }

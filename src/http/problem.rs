@@ -143,8 +143,9 @@ fn document(status: StatusCode, report: Report, request_id: String) -> Response 
     response
 }
 
-fn status(report: &Report) -> StatusCode {
-    // Three situations for which HTTP has a status of its own.
+/// The status of a problem.
+pub(super) fn status(report: &Report) -> StatusCode {
+    // Four situations for which HTTP has a status of its own.
     if report.code == METHOD_UNKNOWN.code {
         return StatusCode::METHOD_NOT_ALLOWED;
     }

@@ -8,6 +8,7 @@ use super::{
     line::Line,
     metrics,
     observe::observe,
+    openapi,
     problem::{no_such_method, not_found, respond},
     token, whoami,
 };
@@ -37,6 +38,9 @@ pub fn router(services: Services) -> Router {
         .route("/coverage", get(backups::coverage))
         .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
+        .route("/docs", get(openapi::page::html))
+        .route("/docs/script.js", get(openapi::page::script))
+        .route("/docs/style.css", get(openapi::page::style))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -49,6 +53,7 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/public", get(keys::public))
         .route("/keys/{key}/self-signed", post(certificates::self_sign))
         .route("/keys/{key}/sign", post(keys::sign))
+        .route("/openapi.json", get(openapi::show))
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
@@ -72,6 +77,6 @@ pub fn router(services: Services) -> Router {
 }
 
 /// Bytes a request may have: 64 messages of some length, in base64.
-const BODY_BYTES: usize = 4 << 20;
+pub(super) const BODY_BYTES: usize = 4 << 20;
 /// Bytes an archive may have: some 200,000 keys.
 pub(super) const ARCHIVE_BYTES: usize = 256 << 20;
