@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -150,10 +150,9 @@ impl Service {
         let log = directory.join("serve.log");
         let stderr = File::options().create(true).append(true).open(&log)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("no pipe from the service")?).read_line(&mut line)?;
-        let Ok(ready) = serde_json::from_str::<Ready>(&line) else {
-            return Err(format!("the service did not start: {line}{}", fs::read_to_string(log)?).into());
+        let said = child.stdout.take().ok_or("no pipe from the service")?;
+        let Some(Ok(ready)) = serde_json::Deserializer::from_reader(said).into_iter::<Ready>().next() else {
+            return Err(format!("the service did not start: {}", fs::read_to_string(log)?).into());
         };
         let address = ready.url.trim_start_matches("https://").parse()?;
         Ok(Self { child, pid: ready.pid, worker: usage::child(ready.pid)?, address, socket: ready.socket })
