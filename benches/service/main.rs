@@ -42,11 +42,12 @@ fn main() -> ExitCode {
         [anchor::COMMAND, module] => anchor::answer(Path::new(module)),
         ["quick"] => run::quick(),
         ["full"] => run::full(),
+        ["page"] => run::page_again(),
         ["cells", cells @ ..] if !cells.is_empty() => run::cells(cells),
         ["instructions"] => run::instructions(),
         ["compare", old, new] => compare::print(Path::new(old), Path::new(new)),
         ["compare"] => compare::print(&results("quick.previous"), &results("quick")),
-        _ => Err("quick, full, cells ALGORITHM/DIGESTS/CONNECTIONS…, instructions, or compare [OLD NEW]".into()),
+        _ => Err("quick, full, page, cells ALGORITHM/DIGESTS/CONNECTIONS…, instructions, or compare [OLD NEW]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

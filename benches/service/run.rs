@@ -33,10 +33,12 @@ pub(crate) fn full() -> Outcome<()> {
         results.instructions = callgrind::measure()?;
     }
     keep(&results, "full")?;
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    report::into_page(&results, &docs.join("performance.md"))?;
-    fs::write(docs.join("performance.svg"), plot::draw(&results))?;
-    Ok(())
+    page(&results)
+}
+
+/// The page and the plot once more, from the last full run.
+pub(crate) fn page_again() -> Outcome<()> {
+    page(&Results::read(&crate::results("full"))?)
 }
 
 /// A few loads, for who works on the path of a request.
@@ -55,6 +57,12 @@ pub(crate) fn instructions() -> Outcome<()> {
     let mut results = Results { instructions: callgrind::measure()?, ..Results::default() };
     finish(&mut results, "scripts/bench instructions");
     keep(&results, "instructions")
+}
+
+fn page(results: &Results) -> Outcome<()> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    report::into_page(results, &docs.join("performance.md"))?;
+    Ok(fs::write(docs.join("performance.svg"), plot::draw(results))?)
 }
 
 fn everything(plan: Plan, command: &str) -> Outcome<Results> {
