@@ -17,7 +17,7 @@ pub(crate) fn draw(results: &Results) -> String {
     let _ = writeln!(
         svg,
         "<text x=\"{LEFT}\" y=\"24\" font-size=\"16\" font-weight=\"600\">Signatures a second: keyward / bare C_Sign \
-         </text>\n<text x=\"{LEFT}\" y=\"44\" class=\"soft\">whole path, median and range of {} rounds, {}</text>",
+         </text>\n<text x=\"{LEFT}\" y=\"44\" class=\"soft\">a ratio of 1.0 is what the token can do; whole path, median and range of {} rounds, {}</text>",
         results.rounds, results.taken_at
     );
     for (number, algorithm) in (0_u8..).zip(Algorithm::ALL) {
@@ -43,11 +43,7 @@ fn panel(svg: &mut String, results: &Results, algorithm: Algorithm, left: f64) {
             y + 4.0
         );
     }
-    let _ = writeln!(
-        svg,
-        "<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\" class=\"soft\">bare</text>",
-        height(1.0) - 5.0
-    );
+    let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" class=\"soft\">bare</text>", left + 4.0, height(1.0) - 5.0);
     for (place, connections) in (0_u8..).zip(CONNECTIONS) {
         let (x, y) = (across(left, place), BOTTOM + 18.0);
         let _ =
@@ -61,10 +57,12 @@ fn panel(svg: &mut String, results: &Results, algorithm: Algorithm, left: f64) {
 
 /// A line through the medians, a bar for each range, and a mark whose shape tells series apart without colour.
 fn series(svg: &mut String, results: &Results, (algorithm, digests): (Algorithm, u32), (left, number): (f64, usize)) {
+    // A little apart, since what coincides cannot be read.
+    let beside = [-6.0, 0.0, 6.0][number];
     let mut points = Vec::new();
     for (place, connections) in (0_u8..).zip(CONNECTIONS) {
         let Some(cell) = results.main_cell(Workload { algorithm, digests, connections }) else { continue };
-        let x = across(left, place);
+        let x = across(left, place) + beside;
         let _ = writeln!(
             svg,
             "<line class=\"s{number}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke-width=\"1\"/>",
@@ -90,7 +88,7 @@ fn mark(svg: &mut String, number: usize, x: f64, y: f64) {
 
 fn legend(svg: &mut String) {
     for (number, digests) in DIGESTS.into_iter().enumerate() {
-        let x = f64::from(u8::try_from(number).unwrap_or_default()).mul_add(170.0, LEFT);
+        let x = f64::from(u8::try_from(number).unwrap_or_default()).mul_add(210.0, LEFT);
         let y = HEIGHT - 18.0;
         let _ = writeln!(svg, "<line class=\"s{number}\" x1=\"{x}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/>", x + 28.0);
         mark(svg, number, x + 14.0, y);
