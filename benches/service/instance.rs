@@ -21,8 +21,8 @@ use std::{
 /// An instance on a SoftHSM token of its own.
 pub(crate) struct Instance {
     directory: PathBuf,
-    /// Certificate and key of a client, once it has them.
-    client: Option<(PathBuf, PathBuf)>,
+    /// Certificate and key of a client; empty paths until it has them.
+    client: (PathBuf, PathBuf),
 }
 
 /// `keyward serve`, running.
@@ -45,7 +45,7 @@ struct Ready {
 impl Instance {
     /// `keyward init`, settings for measuring, and one key of each type.
     pub(crate) fn make(directory: &Path) -> Outcome<Self> {
-        let mut instance = Self { directory: directory.to_owned(), client: None };
+        let mut instance = Self { directory: directory.to_owned(), client: Default::default() };
         instance.keyward(&["init", "--posture", "rig"])?;
         let mut settings = fs::OpenOptions::new().append(true).open(directory.join("keyward.toml"))?;
         settings.write_all(SETTINGS)?;
@@ -99,15 +99,10 @@ impl Instance {
         ["--dir", &self.directory.display().to_string(), "-o", "json", "serve"].map(str::to_owned).to_vec()
     }
 
-    /// The way that is measured: TLS, where clients can have certificates.
+    /// The way that is measured.
     pub(crate) fn carrier(&self, service: &Service) -> Outcome<Carrier> {
-        match &self.client {
-            Some((certificate, key)) => {
-                let ca = self.directory.join("tls/server.pem");
-                Carrier::mutual_tls(service.address, &ca, certificate, key)
-            }
-            None => Ok(self.socket(service)),
-        }
+        let (certificate, key) = &self.client;
+        Carrier::mutual_tls(service.address, &self.directory.join("tls/server.pem"), certificate, key)
     }
 
     /// The way of this machine's user.
@@ -121,7 +116,7 @@ impl Instance {
     }
 
     /// A client that has made its own key shows a CSR and gets a certificate.
-    fn certify_client(&self) -> Outcome<Option<(PathBuf, PathBuf)>> {
+    fn certify_client(&self) -> Outcome<(PathBuf, PathBuf)> {
         let path = |name| self.directory.with_extension(name);
         let (request, certificate, key) = (path("client.csr"), path("client.pem"), path("client.key"));
         let pair = rcgen::KeyPair::generate()?;
@@ -129,10 +124,8 @@ impl Instance {
         fs::write(&request, csr.pem()?)?;
         fs::write(&key, pair.serialize_pem())?;
         let files = [&request, &certificate].map(|path| path.display().to_string());
-        let done =
-            self.keyward(&["credential", "add", "bench", "--role", "signer", "--csr", &files[0], "--out", &files[1]]);
-        // Without the command, the socket is measured.
-        Ok(done.is_ok().then_some((certificate, key)))
+        self.keyward(&["credential", "add", "bench", "--role", "signer", "--csr", &files[0], "--out", &files[1]])?;
+        Ok((certificate, key))
     }
 
     fn keyward(&self, arguments: &[&str]) -> Outcome<()> {
@@ -152,6 +145,7 @@ impl Service {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn()?;
         let said = child.stdout.take().ok_or("no pipe from the service")?;
         let Some(Ok(ready)) = serde_json::Deserializer::from_reader(said).into_iter::<Ready>().next() else {
+            child.kill()?;
             return Err(format!("the service did not start: {}", fs::read_to_string(log)?).into());
         };
         let address = ready.url.trim_start_matches("https://").parse()?;
@@ -196,5 +190,5 @@ fn signal(pid: u32, signal: Signal) -> Outcome<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-/// A free port, since several services run beside each other.
-const SETTINGS: &[u8] = b"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+/// A free port, since several services run beside each other, and no limit that a load could meet.
+const SETTINGS: &[u8] = b"\n[http]\nlisten = \"127.0.0.1:0\"\nrequests_per_second = 1000000\n";
