@@ -67,6 +67,7 @@ pub struct InitAnswer {
 /// There is one already, the token cannot be used, or a file cannot be written. What was begun is removed
 /// again: the directory is as before.
 pub async fn init(request: InitRequest) -> Result<InitAnswer, AppError> {
+    super::limits::guard();
     if request.posture == Posture::Production {
         return Err(AppError::ProductionUnavailable);
     }

@@ -6,6 +6,7 @@
 pub mod error;
 pub mod errors_page;
 pub mod init;
+mod limits;
 pub mod serve;
 pub mod settings;
 mod softhsm;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -33,8 +34,12 @@ pub struct TokenSection {
     pub module: PathBuf,
     /// Label of the token.
     pub label: String,
-    /// File with the user PIN.
-    pub pin_file: PathBuf,
+    /// File with the user PIN; or else:
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_file: Option<PathBuf>,
+    /// Name of the systemd credential that is the user PIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_credential: Option<String>,
     /// File with the SO PIN; a rig only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub so_pin_file: Option<PathBuf>,
@@ -44,6 +49,27 @@ pub struct TokenSection {
     /// Sessions that work at the same time; as many as cores if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<usize>,
+}
+
+impl TokenSection {
+    fn pin_source(&self, directory: &Path) -> PinSource {
+        match &self.pin_credential {
+            Some(name) => PinSource::Credential { directory: Environment::read().credentials, name: name.clone() },
+            None => PinSource::File(directory.join(self.pin_file.as_deref().unwrap_or(Path::new("")))),
+        }
+    }
+
+    fn pin_fault(&self) -> Option<&'static str> {
+        match (&self.pin_file, &self.pin_credential) {
+            (None, None) => Some("token.pin_file or token.pin_credential must say where the PIN comes from"),
+            (Some(_), Some(_)) => Some("token.pin_file and token.pin_credential are there; only one can be the PIN"),
+            // As systemd takes them: names of files.
+            (None, Some(name)) if name.is_empty() || name.starts_with('.') || name.contains('/') => {
+                Some("token.pin_credential must be the name of a credential, not a path")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// `[backup]`.
@@ -71,11 +97,18 @@ pub struct HttpSection {
     pub names: Vec<String>,
     /// Connections at the same time; with more, the one that is idle longest is closed.
     pub connections: usize,
+    /// Requests a second that each credential and the local user may make.
+    pub requests_per_second: NonZeroU32,
 }
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8443)), names: Vec::new(), connections: 1_024 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            names: Vec::new(),
+            connections: 1_024,
+            requests_per_second: REQUESTS_PER_SECOND,
+        }
     }
 }
 
@@ -104,12 +137,19 @@ fn host(name: &str) -> SubjectAltName {
 /// What the environment says; read once.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// `KEYWARD_API_TOKEN_FILE`: counts before the file that was named at `keyward login`.
+    pub api_token_file: Option<PathBuf>,
     /// `KEYWARD_DIR`.
     pub directory: Option<PathBuf>,
     /// `SOFTHSM2_CONF`: configuration of a SoftHSM token that is there already; `init` keeps it in the settings.
     pub softhsm_conf: Option<PathBuf>,
+    /// `CREDENTIALS_DIRECTORY`: where systemd puts the credentials of this service.
+    pub credentials: Option<PathBuf>,
     /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
     pub log: Option<String>,
+    /// `KEYWARD_SERVER`.
+    pub server: Option<String>,
+    config_home: Option<PathBuf>,
     state_home: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -121,9 +161,13 @@ impl Environment {
     pub fn read() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
+            api_token_file: path("KEYWARD_API_TOKEN_FILE"),
             directory: path("KEYWARD_DIR"),
             softhsm_conf: path("SOFTHSM2_CONF"),
+            credentials: path("CREDENTIALS_DIRECTORY"),
             log: std::env::var("KEYWARD_LOG").ok(),
+            server: path("KEYWARD_SERVER").map(|url| url.to_string_lossy().into_owned()),
+            config_home: path("XDG_CONFIG_HOME"),
             state_home: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
@@ -142,6 +186,13 @@ impl Environment {
         }
         let below_home = || self.home.clone().unwrap_or_default().join(".local/state");
         self.state_home.clone().unwrap_or_else(below_home).join("keyward")
+    }
+
+    /// Where this user's own files of keyward are: `keyward` in the XDG configuration directory.
+    #[must_use]
+    pub fn configuration_directory(&self) -> PathBuf {
+        let below_home = || self.home.clone().unwrap_or_default().join(".config");
+        self.config_home.clone().unwrap_or_else(below_home).join("keyward")
     }
 
     /// Sends the log to standard error: errors only, unless `KEYWARD_LOG` says more.
@@ -195,7 +246,7 @@ impl Settings {
         Ok(TokenSettings {
             address: TokenAddress { module: self.token.module.clone(), label: self.token.label.clone() },
             sessions: self.token.sessions.unwrap_or(cores),
-            pin: PinSource::File(absolute(&self.token.pin_file)),
+            pin: self.token.pin_source(directory),
             so_pin: self.token.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
             softhsm_conf: self.token.softhsm_conf.as_ref().map(absolute),
             state_directory: directory.to_owned(),
@@ -211,8 +262,12 @@ impl Settings {
         if !self.token.module.is_absolute() {
             faults.push("token.module must be an absolute path".to_owned());
         }
+        faults.extend(self.token.pin_fault().map(str::to_owned));
         if !(16..=65_536).contains(&self.http.connections) {
             faults.push("http.connections must be 16 to 65,536".to_owned());
+        }
+        if self.http.requests_per_second.get() > 10_000_000 {
+            faults.push("http.requests_per_second must be 1 to 10,000,000".to_owned());
         }
         let is_host = |name: &&String| {
             format!("dns:{}", name).parse::<SubjectAltName>().is_ok() || name.parse::<IpAddr>().is_ok()
@@ -231,6 +286,8 @@ fn default_backup_directory() -> PathBuf {
     PathBuf::from("backups")
 }
 
+/// More than a token signs: it holds off loops that went wrong, not load.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 /// The file's name in the instance directory.
 pub const FILE: &str = "keyward.toml";
 
@@ -249,6 +306,22 @@ mod tests {
         };
 
         assert_eq!(faults.len(), 3, "{faults:?}");
+    }
+
+    #[test]
+    fn the_pin_has_exactly_one_source() {
+        let faults = |pin: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let text = format!("[token]\nmodule = \"/m\"\nlabel = \"l\"\n{pin}\n");
+            fs::write(directory.path().join(FILE), text).unwrap();
+            Settings::read(directory.path()).map_or_else(|error| error.to_string(), |_| "none".to_owned())
+        };
+
+        assert_eq!(faults("pin_file = \"pin\""), "none");
+        assert_eq!(faults("pin_credential = \"pin\""), "none");
+        assert!(faults("").contains("must say where the PIN comes from"));
+        assert!(faults("pin_file = \"pin\"\npin_credential = \"pin\"").contains("only one can be the PIN"));
+        assert!(faults("pin_credential = \"../pin\"").contains("not a path"));
     }
 
     #[test]

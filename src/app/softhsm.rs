@@ -24,7 +24,8 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
     Ok(TokenSection {
         module,
         label: label.to_owned(),
-        pin_file: PathBuf::from(PIN),
+        pin_file: Some(PathBuf::from(PIN)),
+        pin_credential: None,
         so_pin_file: Some(PathBuf::from(SO_PIN)),
         softhsm_conf: Some(PathBuf::from(CONF)),
         sessions: None,

@@ -70,7 +70,8 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
     Ok(InitToken::Existing(TokenSection {
         module: absolute(PathBuf::from(arguments.token_module))?,
         label: arguments.token_label.ok_or_else(|| needed("--token-label"))?,
-        pin_file: absolute(arguments.token_pin_file.ok_or_else(|| needed("--token-pin-file"))?)?,
+        pin_file: Some(absolute(arguments.token_pin_file.ok_or_else(|| needed("--token-pin-file"))?)?),
+        pin_credential: None,
         so_pin_file: arguments.token_so_pin_file.map(absolute).transpose()?,
         softhsm_conf: softhsm_conf.map(absolute).transpose()?,
         sessions: None,

@@ -67,6 +67,14 @@ impl Output {
         }
     }
 
+    /// Tells of something that happened while a command goes on: as a line of JSON, or by the given words.
+    pub(super) fn event<T: Serialize>(self, event: &T, words: impl FnOnce(&T)) {
+        match self.format {
+            Format::Json => put_line!("{}", serde_json::to_string(event).unwrap_or_default()),
+            Format::Table => words(event),
+        }
+    }
+
     /// A message for people, beside the answer.
     pub(super) fn say(self, message: &str) {
         if !self.quiet {

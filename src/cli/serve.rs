@@ -8,7 +8,7 @@ use crate::app::serve::{Ready, serve};
 use std::path::Path;
 
 pub(super) async fn run(directory: &Path, output: Output) -> Result<(), CliError> {
-    serve(directory, |ready| output.answer(ready, show)).await.map_err(CliError::app)
+    serve(directory, |ready| output.event(ready, show)).await.map_err(CliError::app)
 }
 
 fn show(ready: &Ready) {

@@ -14,6 +14,13 @@ use zeroize::Zeroizing;
 /// A reference to a PIN; the value is read when it is needed and not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinSource {
+    /// A credential that systemd gives to the service (`LoadCredential=`, `LoadCredentialEncrypted=`).
+    Credential {
+        /// `$CREDENTIALS_DIRECTORY`; none if systemd did not start this process, or gave it none.
+        directory: Option<PathBuf>,
+        /// Its name, which is that of a file in there.
+        name: String,
+    },
     /// A file of this user with mode 0600 or stricter.
     File(PathBuf),
 }
@@ -23,6 +30,8 @@ impl PinSource {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
+            Self::Credential { directory: Some(directory), name } => directory.join(name).display().to_string(),
+            Self::Credential { directory: None, name } => format!("the systemd credential `{name}`"),
             Self::File(path) => path.display().to_string(),
         }
     }
@@ -32,23 +41,50 @@ impl PinSource {
     /// # Errors
     /// The file is missing, empty, or open to other users: then the PIN counts as known to them.
     pub fn read(&self, token: &str) -> Result<Secret, TokenError> {
-        let Self::File(path) = self;
-        let unreadable =
-            |cause: String| TokenError::PinUnreadable { token: token.to_owned(), source_name: self.name(), cause };
+        self.read_guarded().map_err(|cause| TokenError::PinUnreadable {
+            token: token.to_owned(),
+            source_name: self.name(),
+            cause: cause.to_string(),
+        })
+    }
+
+    fn read_guarded(&self) -> io::Result<Secret> {
         // What is checked is the file that is read, also when the path leads elsewhere a moment later.
-        let mut file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
-        let metadata = file.metadata().map_err(|error| unreadable(error.to_string()))?;
-        if metadata.mode() & 0o077 != 0 {
-            return Err(unreadable(format!("its mode is {:04o}, other users can read it", metadata.mode() & 0o7777)));
-        }
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(unreadable(format!("it belongs to uid {}", metadata.uid())));
-        }
-        let secret = read_line(&mut file).map_err(|error| unreadable(error.to_string()))?;
+        let mut file = fs::File::open(self.path()?)?;
+        self.check_guard(&file.metadata()?)?;
+        let secret = read_line(&mut file)?;
         if secret.is_empty() {
-            return Err(unreadable("it is empty".to_owned()));
+            return Err(io::Error::other("it is empty"));
         }
         Ok(secret)
+    }
+
+    fn path(&self) -> io::Result<PathBuf> {
+        match self {
+            Self::Credential { directory: Some(directory), name } => Ok(directory.join(name)),
+            Self::Credential { directory: None, .. } => Err(io::Error::other(
+                "there is no CREDENTIALS_DIRECTORY: only a service that systemd started has credentials",
+            )),
+            Self::File(path) => Ok(path.clone()),
+        }
+    }
+
+    /// Only this user and root may have been able to read it.
+    fn check_guard(&self, file: &fs::Metadata) -> io::Result<()> {
+        let ours = rustix::process::geteuid().as_raw();
+        let (open, owners) = match self {
+            // systemd leaves the file to root and lets the service in by an ACL entry, whose rights the mode shows as
+            // those of the group (`acl(5)`). Root's group has no other members that matter.
+            Self::Credential { .. } if file.uid() == 0 && file.gid() == 0 => (0o037, [0, ours]),
+            _ => (0o077, [ours, ours]),
+        };
+        if file.mode() & open != 0 {
+            return Err(io::Error::other(format!("its mode is {:04o}, other users can read it", file.mode() & 0o7777)));
+        }
+        if !owners.contains(&file.uid()) {
+            return Err(io::Error::other(format!("it belongs to uid {}", file.uid())));
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +193,33 @@ mod tests {
         let error = source.read("t").unwrap_err();
 
         assert!(error.to_string().contains("mode is 0640"), "{error}");
+    }
+
+    #[test]
+    fn a_credential_is_read_from_the_directory_that_systemd_names() {
+        let (directory, _) = pin_file(0o400, "1234\n");
+        let source = PinSource::Credential { directory: Some(directory.path().into()), name: "pin".to_owned() };
+
+        assert_eq!(source.read("t").unwrap().expose(), b"1234");
+    }
+
+    #[test]
+    fn a_credential_that_others_can_read_is_refused() {
+        let (directory, _) = pin_file(0o404, "1234\n");
+        let source = PinSource::Credential { directory: Some(directory.path().into()), name: "pin".to_owned() };
+
+        let error = source.read("t").unwrap_err();
+
+        assert!(error.to_string().contains("mode is 0404"), "{error}");
+    }
+
+    #[test]
+    fn without_systemd_there_are_no_credentials() {
+        let source = PinSource::Credential { directory: None, name: "pin".to_owned() };
+
+        let error = source.read("t").unwrap_err().to_string();
+
+        assert!(error.contains("credential `pin`") && error.contains("CREDENTIALS_DIRECTORY"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod api;
 mod audit;
 mod backup;
@@ -12,5 +13,7 @@ mod certificates;
 mod cli;
 mod export;
 mod keys;
+mod package;
+mod service;
 mod support;
 mod token;

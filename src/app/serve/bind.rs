@@ -27,8 +27,18 @@ pub(super) struct Listeners {
     pub(super) address: SocketAddr,
     /// Path of the socket.
     pub(super) socket: PathBuf,
+    maker: Maker,
     tcp: TcpListener,
     unix: UnixListener,
+}
+
+/// Whose the socket's file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    /// It goes with us.
+    Keyward,
+    /// It stays: systemd listens there when we are gone, and starts us again.
+    Systemd,
 }
 
 /// The loops that accept connections.
@@ -51,21 +61,32 @@ impl Listeners {
                 Err(_) => tcp = given.take_tcp_listener(index).map_err(failed("the socket of systemd"))?.or(tcp),
             }
         }
-        let path = directory.join(SOCKET);
-        let unix = unix.map_or_else(|| bind_socket(directory, &path), Ok).map_err(failed(path.display()))?;
+        let (unix, socket, maker) = match unix {
+            Some(unix) => {
+                let path = path_of(&unix).map_err(failed("the socket of systemd"))?;
+                (unix, path, Maker::Systemd)
+            }
+            None => {
+                let path = directory.join(SOCKET);
+                (bind_socket(directory, &path).map_err(failed(path.display()))?, path, Maker::Keyward)
+            }
+        };
         let tcp = tcp.map_or_else(|| StdTcpListener::bind(listen), Ok).map_err(failed(listen))?;
         let address = tcp.local_addr().map_err(failed(listen))?;
+        // What waits to be accepted; the library asks for 128, which a restart of many clients fills at once.
+        let _ = rustix::net::listen(&tcp, BACKLOG).and_then(|()| rustix::net::listen(&unix, BACKLOG));
         let asynchronous = || -> io::Result<_> {
-            (tcp.set_nonblocking(true)?, unix.set_nonblocking(true)?);
+            tcp.set_nonblocking(true)?;
+            unix.set_nonblocking(true)?;
             Ok((TcpListener::from_std(tcp)?, UnixListener::from_std(unix)?))
         };
         let (tcp, unix) = asynchronous().map_err(failed(listen))?;
-        Ok(Self { address, socket: path, tcp, unix })
+        Ok(Self { address, socket, maker, tcp, unix })
     }
 
     /// Starts to accept.
     pub(super) fn accept(self, connections: &Arc<Connections>, tls: &Tls) -> Accepting {
-        let Self { tcp, unix, socket, .. } = self;
+        let Self { tcp, unix, socket, maker, .. } = self;
         let (local, remote, tls) = (Arc::clone(connections), Arc::clone(connections), tls.clone());
         let local = tokio::spawn(async move {
             loop {
@@ -83,7 +104,7 @@ impl Listeners {
                 }
             }
         });
-        Accepting { loops: [local, remote], socket: Some(socket) }
+        Accepting { loops: [local, remote], socket: (maker == Maker::Keyward).then_some(socket) }
     }
 }
 
@@ -108,6 +129,13 @@ fn bind_socket(directory: &Path, path: &Path) -> io::Result<StdUnixListener> {
     Ok(listener)
 }
 
+/// Where clients find a socket that we did not make.
+fn path_of(listener: &StdUnixListener) -> io::Result<PathBuf> {
+    let address = listener.local_addr()?;
+    let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path in the file system"))?;
+    Ok(path.to_owned())
+}
+
 /// Most often the process has no descriptors left; those of connections that end come back.
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "a connection was not accepted");
@@ -121,4 +149,6 @@ fn failed(what: impl ToString) -> impl FnOnce(io::Error) -> AppError {
 
 /// Its name in the instance directory.
 const SOCKET: &str = "keyward.sock";
+/// The system has a limit of its own (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -39,7 +39,14 @@ pub(super) fn remote(connections: &Arc<Connections>, tls: &Tls, stream: TcpStrea
             }
             acceptor.accept(stream).await.map(Some)
         };
-        match timeout(HANDSHAKE_LIMIT, handshake).await {
+        let handshake = async {
+            tokio::select! {
+                shaken = timeout(HANDSHAKE_LIMIT, handshake) => Some(shaken),
+                () = seat.vacated() => None,
+            }
+        };
+        let Some(shaken) = handshake.await else { return };
+        match shaken {
             Ok(Ok(Some(stream))) => encrypted(stream, address, seat).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a handshake failed"),

@@ -9,7 +9,7 @@ mod connections;
 mod tls;
 
 use super::{
-    AppError,
+    AppError, limits,
     settings::Settings,
     start::{Opened, open_services},
 };
@@ -48,6 +48,7 @@ pub struct Ready {
 /// answers so.
 pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let signals = Signals::new()?;
+    limits::widen();
     let opened = open_services(directory).await?;
     let served = serve_opened(&opened, signals, announce).await;
     opened.close().await;
@@ -92,7 +93,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.hang_up.recv() => {
-                notify(&[NotifyState::Reloading]);
+                notify_reloading();
                 match Settings::read(&opened.directory) {
                     Ok(settings) => {
                         names = settings.http.certificate_names();
@@ -134,6 +135,14 @@ impl Signals {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
         })
+    }
+}
+
+/// With the time, without which a unit of the type `notify-reload` would count as failed (`sd_notify(3)`).
+fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "systemd was not told of the reload"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the worker's process gives up before it sees a PIN: core dumps, being traced, being swapped out.
+//! What a process gives up before it sees a PIN: core dumps and being traced; the worker also being swapped out.
 
 use rustix::{
     io,
@@ -8,10 +8,18 @@ use rustix::{
 
 /// Forbids core dumps and ptrace, and keeps memory out of swap where that cannot do harm.
 pub(super) fn harden() -> io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    forbid_dumps()?;
     lock_memory();
     Ok(())
+}
+
+/// Forbids core dumps and ptrace. The parent calls it as well: PINs and passphrases go through it.
+///
+/// # Errors
+/// The system does not let a process give that up, as under a filter of system calls that forbids `prctl`.
+pub(crate) fn forbid_dumps() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 /// Locks pages as they are touched, but only without a limit: under one, a later allocation would fail.

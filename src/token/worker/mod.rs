@@ -13,6 +13,8 @@ mod harden;
 mod pkcs11;
 mod threads;
 
+pub(crate) use harden::forbid_dumps;
+
 use super::{
     error::TokenError,
     frame,

@@ -1,6 +1,8 @@
 //! What every test stands on: a rig, the keyward binary, and other programs to compare with.
 
+pub(crate) mod http;
 pub(crate) mod pkcs11;
+pub(crate) mod service;
 
 use serde_json::Value;
 use std::{
@@ -172,7 +174,10 @@ impl Ended {
 /// The keyward binary, with nothing of our environment that it would read.
 pub(crate) fn keyward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
-    command.env_remove("KEYWARD_DIR").env_remove("KEYWARD_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    for name in ["KEYWARD_API_TOKEN_FILE", "KEYWARD_DIR", "KEYWARD_LOG", "KEYWARD_SERVER"] {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
