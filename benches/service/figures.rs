@@ -173,14 +173,8 @@ impl Results {
         self.cells.iter().find(|cell| cell.way == way && cell.workload == workload)
     }
 
-    /// The way that goals speak of: TLS, if it was measured at all.
-    pub(crate) fn main_way(&self) -> Way {
-        let has_tls = self.cells.iter().any(|cell| cell.way == Way::MutualTls);
-        if has_tls { Way::MutualTls } else { Way::Socket }
-    }
-
-    /// The cell of a load on that way.
+    /// The cell of a load over TLS, of which goals speak.
     pub(crate) fn main_cell(&self, workload: Workload) -> Option<&CellFigures> {
-        self.cell(self.main_way(), workload)
+        self.cell(Way::MutualTls, workload)
     }
 }

@@ -77,7 +77,7 @@ impl Instance {
         let missing = keys.saturating_sub(u32::try_from(Algorithm::ALL.len())?);
         let service = self.serve()?;
         block_on(async {
-            let mut connection = self.socket(&service).connect().await?;
+            let mut connection = Carrier::Socket(service.socket.clone()).connect().await?;
             for number in 0..missing {
                 let body = format!("{{\"label\":\"filler-{number}\",\"algorithm\":\"p256\"}}");
                 let answer = connection.exchange(&request("POST", "/api/v1/keys", &body)).await?;
@@ -103,12 +103,6 @@ impl Instance {
     pub(crate) fn carrier(&self, service: &Service) -> Outcome<Carrier> {
         let (certificate, key) = &self.client;
         Carrier::mutual_tls(service.address, &self.directory.join("tls/server.pem"), certificate, key)
-    }
-
-    /// The way of this machine's user.
-    #[expect(clippy::unused_self, reason = "beside `carrier`")]
-    pub(crate) fn socket(&self, service: &Service) -> Carrier {
-        Carrier::Socket(service.socket.clone())
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -150,6 +144,11 @@ impl Service {
         };
         let address = ready.url.trim_start_matches("https://").parse()?;
         Ok(Self { child, pid: ready.pid, worker: usage::child(ready.pid)?, address, socket: ready.socket })
+    }
+
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// CPU time up to now.

@@ -69,7 +69,7 @@ fn goals_of(results: &Results) -> Section {
     };
     let measured = goals(results).into_iter().filter(|goal| goal.reached.is_some());
     Section {
-        heading: format!("Goals ({})", way_name(results.main_way())),
+        heading: "Goals".to_owned(),
         columns: &["goal", "reached", "now", "design", "verdict"],
         rows: measured.map(row).collect(),
     }

@@ -6,7 +6,7 @@ use crate::{
     carrier::Carrier,
     cells::Rounds,
     fairness,
-    figures::{Results, Way},
+    figures::Results,
     instance::Instance,
     instructions as callgrind, life, many_keys,
     plan::{FEW_KEYS, MANY_KEYS, Plan},
@@ -88,16 +88,12 @@ fn everything(plan: Plan, command: &str) -> Outcome<Results> {
 fn measure_loads(stage: &Stage, instance: &Instance, plan: Plan, results: &mut Results) -> Outcome<()> {
     let service = instance.serve()?;
     let mut anchor = Anchor::start(&stage.path("anchor"), &instance.module()?)?;
-    let mut ways = vec![instance.carrier(&service)?];
-    if ways[0].way() == Way::MutualTls {
-        ways.push(instance.socket(&service));
-    }
-    let ways: &[Carrier] = &ways;
+    let ways = [instance.carrier(&service)?, Carrier::Socket(service.socket().to_owned())];
     results.rounds = plan.rounds;
     let mut rounds = Rounds::new(plan);
     for number in 1..=results.rounds {
         stage.tell(&format!("loads beside bare C_Sign, round {number} of {}", results.rounds));
-        rounds.measure(&mut anchor, &service, ways)?;
+        rounds.measure(&mut anchor, &service, &ways)?;
     }
     (results.anchors, results.cells) = rounds.figures();
     Ok(())
