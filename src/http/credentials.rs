@@ -7,7 +7,7 @@ use super::{
     permit::{Administrator, Overseer},
     problem::Failure,
 };
-use crate::access::api::{AddCredentialRequest, CredentialView};
+use crate::access::api::{AddCredentialAnswer, AddCredentialRequest, CredentialView};
 use crate::certificates::client;
 use crate::keys::{api::Page, scope};
 use axum::{
