@@ -44,7 +44,7 @@ pub struct InstanceView {
 }
 
 /// `GET whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhoamiView {
     /// Who calls, as the audit logs name it.
     pub principal: Principal,

@@ -12,7 +12,7 @@ pub(super) use problems::{Conflict, NotFound, TokenProblems};
 
 use super::{
     Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health, instance, keys,
-    metrics, token,
+    metrics, token, whoami,
 };
 use crate::backup::api::{DrillAnswer, RestoreAnswer};
 use crate::base::fault::Entry;
@@ -188,6 +188,7 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         show,
         token::probe,
         token::show,
+        whoami::show,
     ),
     // Nothing refers to these: problems are added here, and the results of commands are any JSON.
     components(schemas(super::api::ProblemView, DrillAnswer, RestoreAnswer))
