@@ -10,7 +10,12 @@ use super::{
 use crate::access::api::{AddCredentialAnswer, AddCredentialRequest, CredentialView};
 use crate::certificates::client;
 use crate::keys::{api::Page, scope};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
 
 /// Add a credential.
 ///
@@ -24,14 +29,16 @@ pub(super) async fn add(
     State(services): State<Services>,
     Administrator(caller): Administrator,
     JsonBody(request): JsonBody<AddCredentialRequest>,
-) -> Result<(StatusCode, Json<AddCredentialAnswer>), Failure> {
+) -> Result<Response, Failure> {
     let Services { access, keys, .. } = &services;
     let draft = access.draft(&caller, &request, scope::resolve(keys, &request.keys).await?)?;
     let answer = match &request.csr {
         Some(csr) => client::add(keys, access, &caller, (draft, csr)).await?,
         None => access.add_token(&caller, draft).await?,
     };
-    Ok((StatusCode::CREATED, Json(answer)))
+    // It may hold an API token, which is kept nowhere: no cache, and no claim of an `Idempotency-Key`.
+    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok((StatusCode::CREATED, [no_store], Json(answer)).into_response())
 }
 
 /// List credentials.

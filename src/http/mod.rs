@@ -1,7 +1,7 @@
 //! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
 //!
 //! [`router`] is given the nouns and nothing else. A request arrives with the [`Peer`] that it came
-//! from (as an extension); [`identity`] finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
+//! from (as an extension); `identity` finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
 
 pub mod api;
 mod audit;

@@ -16,7 +16,6 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::base::{
-    algorithm::SignatureAlgorithm,
     custody::{KekPurpose, ReleasePermit},
     ids::{KekId, KeyId},
     secret::Secret,
@@ -189,25 +188,22 @@ impl Token {
         self.key(Operation::Generate(key), LONG).await
     }
 
-    /// Signs digests (for Ed25519: messages) with the key whose public key is named, in order.
+    /// Signs digests (for Ed25519: messages) with the key whose public key is named, in order. Clients that wait are
+    /// served in turn; keyward itself is the one without a name.
     ///
     /// # Errors
     /// [`TokenError::AnotherKey`] if the object has another public key; [`TokenError::Busy`] and
     /// [`TokenError::Deadline`] may be tried again.
-    pub async fn sign(
-        &self,
-        key: KeyId,
-        public_key_sha256: [u8; 32],
-        algorithm: SignatureAlgorithm,
-        inputs: Vec<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>, TokenError> {
-        let lane = if inputs.len() == 1 { Lane::Single } else { Lane::Batch };
-        let pieces = inputs.chunks(BATCH_PIECE).map(|piece| {
-            let job = SignJob { key, public_key_sha256, algorithm, inputs: piece.to_vec() };
-            self.supervisor.submit(Operation::Sign(job), lane, SHORT)
-        });
-        let waiting = pieces.collect::<Result<Vec<_>, _>>()?;
-        let mut signatures = Vec::with_capacity(inputs.len());
+    pub async fn sign(&self, client: &str, job: SignJob) -> Result<Vec<Vec<u8>>, TokenError> {
+        let count = job.inputs.len();
+        let lane = if count == 1 { Lane::Single } else { Lane::Batch };
+        let mut inputs = job.inputs.into_iter();
+        let mut waiting = Vec::with_capacity(count.div_ceil(BATCH_PIECE));
+        while inputs.len() > 0 {
+            let piece = SignJob { inputs: inputs.by_ref().take(BATCH_PIECE).collect(), ..job };
+            waiting.push(self.supervisor.submit_for(client.to_owned(), Operation::Sign(piece), lane, SHORT)?);
+        }
+        let mut signatures = Vec::with_capacity(count);
         for piece in waiting {
             match piece.answer().await? {
                 Answer::Signatures(some) => signatures.extend(some),

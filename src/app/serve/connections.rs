@@ -58,7 +58,7 @@ struct Place {
 }
 
 impl Connections {
-    /// No connections yet, at most so many, to these services.
+    /// No connections yet, at most so many, to these routes.
     pub(super) fn new(limit: usize, router: Router, meter: ConnectionMeter) -> Arc<Self> {
         let connections = Arc::new(Self {
             places: Mutex::default(),
@@ -292,10 +292,15 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Meters;
+
+    fn connections(limit: usize) -> Arc<Connections> {
+        Connections::new(limit, Router::new(), Meters::new().connections().clone())
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_before_and_after_its_requests_and_while_nobody_reads_its_answer() {
-        let connections = Connections::new(1, Router::new(), ConnectionMeter::default());
+        let connections = connections(1);
         let seat = connections.seat().unwrap();
         let is_idle = || seat.place.is_idle(connections.now_ms());
         let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
@@ -316,7 +321,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_all_places_are_taken_the_longest_idle_gives_way_and_one_at_work_does_not() {
-        let connections = Connections::new(2, Router::new(), ConnectionMeter::default());
+        let connections = connections(2);
         let (longest, other) = (connections.seat().unwrap(), connections.seat().unwrap());
         tokio::time::advance(Duration::from_secs(1)).await;
         other.place.last_ms.store(connections.now_ms(), Ordering::Relaxed);
@@ -332,7 +337,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_idle_for_a_minute_is_ended() {
-        let connections = Connections::new(2, Router::new(), ConnectionMeter::default());
+        let connections = connections(2);
         let seat = connections.seat().unwrap();
         let started = Instant::now();
 

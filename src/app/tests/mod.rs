@@ -17,7 +17,7 @@ use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
 use crate::http::{Health, Meters, Peer, Services, router};
-use crate::keys::Keys;
+use crate::keys::{Keys, index::KeyIndex};
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
     Router,
@@ -61,7 +61,7 @@ impl Bench {
             None,
         );
         let commands = Commands::open(db.clone(), audit.clone(), clock.clone()).await.unwrap();
-        let keys = Keys { db, audit, token, clock, posture: Posture::Rig };
+        let keys = Keys { db, index: KeyIndex::default(), audit, token, clock, posture: Posture::Rig };
         let backups = Backups {
             keys: keys.clone(),
             instance: Arc::new(RwLock::new(instance)),

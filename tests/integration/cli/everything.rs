@@ -26,7 +26,8 @@ fn comparable(value: &Value, home: &str) -> Value {
             let kept = fields.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
             Value::Object(kept.map(|(name, value)| (name.clone(), comparable(value, home))).collect())
         }
-        Value::String(text) if text.contains("-----BEGIN") => json!("PEM"),
+        // PEM, and checkpoints with their signature lines.
+        Value::String(text) if text.contains("-----BEGIN") || text.contains("\n\u{2014} ") => json!("signed"),
         Value::String(text) => {
             let words = text.replace(home, "HOME/");
             let words = words.split_whitespace().map(|word| if is_random(word) { "…" } else { word });
@@ -63,6 +64,7 @@ export create web --format pkcs12 --passphrase-file HOME/passphrase --out HOME/w
 export create ed --format pem --passphrase-file HOME/passphrase --out HOME/ed.pem
 export list
 kek list
+credential show nobody
 backup run
 backup list
 backup show 1
