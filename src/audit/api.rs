@@ -71,7 +71,7 @@ pub struct RecordFilter {
     pub order: Order,
     /// The sequence number that the list goes on from, not included.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 0)]
+    #[param(format = "uint64")]
     pub after: Option<u64>,
     /// How the event begins: `key` or `key.generate`.
     #[serde(skip_serializing_if = "Option::is_none")]

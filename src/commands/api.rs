@@ -61,11 +61,11 @@ pub struct CommandView {
 pub struct CommandQuery {
     /// Progress that the caller knows of already.
     #[serde(default)]
-    #[param(minimum = 0)]
+    #[param(format = "uint64")]
     pub seen: usize,
     /// How many milliseconds to wait for more, never more than 30,000.
     #[serde(default)]
-    #[param(minimum = 0)]
+    #[param(format = "uint64")]
     pub wait_ms: u64,
 }
 

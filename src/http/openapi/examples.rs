@@ -15,5 +15,15 @@ pub(super) fn put_into(content: &mut Value) {
     }
 }
 
+/// Gives a name to a path: that of the key or backup in the other examples.
+pub(super) fn name(parameter: &mut Value) {
+    let example = match parameter["name"].as_str() {
+        Some("key") => "web",
+        Some("sequence") => "7",
+        _ => return,
+    };
+    parameter["example"] = example.into();
+}
+
 static EXAMPLES: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("examples.json")).unwrap_or_default());

@@ -67,6 +67,7 @@ fn complete(operation: &mut Value, method: &str) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         not_null(&mut parameter["schema"]);
+        examples::name(parameter);
     }
     if method == "post" && !REPEATABLE.contains(&name.as_str()) {
         push(&mut operation["parameters"], json!({ "$ref": "#/components/parameters/IdempotencyKey" }));

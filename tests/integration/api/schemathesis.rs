@@ -10,6 +10,7 @@ fn schemathesis_finds_no_fault_by_any_of_its_checks() {
     // What the examples of the description name.
     rig.key("web", "p256", "exportable");
     rig.keyward(&["cert", "self-sign", "web", "--subject", "CN=web", "--out", &rig.file("web.pem")]).succeeded();
+    rig.keyward(&["backup", "run"]).succeeded();
     let service = Service::start(&rig);
     let token = token(&service);
     let ca = rig.directory().join("tls/ca.pem");
