@@ -9,20 +9,28 @@ use super::{
 use crate::access::api::{AddCredentialAnswer, AddCredentialRequest, CredentialView};
 use crate::certificates::client;
 use crate::keys::{api::Page, scope};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, StatusCode, header},
+};
+
+/// What forbids to keep an answer.
+type NoStore = [(HeaderName, &'static str); 1];
 
 pub(super) async fn add(
     State(services): State<Services>,
     Administrator(caller): Administrator,
     JsonBody(request): JsonBody<AddCredentialRequest>,
-) -> Result<(StatusCode, Json<AddCredentialAnswer>), Failure> {
+) -> Result<(StatusCode, NoStore, Json<AddCredentialAnswer>), Failure> {
     let Services { access, keys, .. } = &services;
     let draft = access.draft(&caller, &request, scope::resolve(keys, &request.keys).await?)?;
     let answer = match &request.csr {
         Some(csr) => client::add(keys, access, &caller, (draft, csr)).await?,
         None => access.add_token(&caller, draft).await?,
     };
-    Ok((StatusCode::CREATED, Json(answer)))
+    // The token is shown once: no cache may keep it, and neither may the record of an Idempotency-Key.
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)))
 }
 
 pub(super) async fn list(State(services): State<Services>, _: Overseer) -> Json<Page<CredentialView>> {
