@@ -13,9 +13,11 @@ use crate::keys::{api::Page, scope};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderName, StatusCode, header},
 };
+
+/// What forbids to keep an answer.
+type NoStore = [(HeaderName, &'static str); 1];
 
 /// Add a credential.
 ///
@@ -29,16 +31,15 @@ pub(super) async fn add(
     State(services): State<Services>,
     Administrator(caller): Administrator,
     JsonBody(request): JsonBody<AddCredentialRequest>,
-) -> Result<Response, Failure> {
+) -> Result<(StatusCode, NoStore, Json<AddCredentialAnswer>), Failure> {
     let Services { access, keys, .. } = &services;
     let draft = access.draft(&caller, &request, scope::resolve(keys, &request.keys).await?)?;
     let answer = match &request.csr {
         Some(csr) => client::add(keys, access, &caller, (draft, csr)).await?,
         None => access.add_token(&caller, draft).await?,
     };
-    // It may hold an API token, which is kept nowhere: no cache, and no claim of an `Idempotency-Key`.
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok((StatusCode::CREATED, [no_store], Json(answer)).into_response())
+    // The token is shown once: no cache may keep it, and neither may the record of an Idempotency-Key.
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)))
 }
 
 /// List credentials.
