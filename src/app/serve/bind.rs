@@ -76,7 +76,8 @@ impl Listeners {
         // What waits to be accepted; the library asks for 128, which a restart of many clients fills at once.
         let _ = rustix::net::listen(&tcp, BACKLOG).and_then(|()| rustix::net::listen(&unix, BACKLOG));
         let asynchronous = || -> io::Result<_> {
-            (tcp.set_nonblocking(true)?, unix.set_nonblocking(true)?);
+            tcp.set_nonblocking(true)?;
+            unix.set_nonblocking(true)?;
             Ok((TcpListener::from_std(tcp)?, UnixListener::from_std(unix)?))
         };
         let (tcp, unix) = asynchronous().map_err(failed(listen))?;
