@@ -104,7 +104,7 @@ pub enum AppError {
 crate::catalogue! {
     DIRECTORY = Unavailable, "directory-unusable", "the instance directory cannot be used", "check free space and that the directory belongs to this user";
     EXISTS = Conflict, "instance-exists", "there is an instance already", "use it as it is, or choose another directory with `--dir`; `init` touches nothing that is there";
-    IN_USE = Locked, "instance-in-use", "the instance is in use", "wait until the other command ends, or stop the other process";
+    IN_USE = Locked, "instance-in-use", "the instance is in use", "wait until the other command ends, or stop the other process; a service that is just starting answers in a moment";
     LISTEN = Unavailable, "listener-unavailable", "the service cannot listen there", "choose another address with `[http] listen` in keyward.toml, or stop what uses this one";
     NO_INSTANCE = NotFound, "instance-missing", "there is no instance", "make one with `keyward init`, or name its directory with `--dir` or KEYWARD_DIR";
     PRODUCTION_UNAVAILABLE = Unsupported, "production-unavailable", "no production instance yet", "use `--posture rig` for now: for trying keyward out, not for people's keys";

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -96,11 +97,18 @@ pub struct HttpSection {
     pub names: Vec<String>,
     /// Connections at the same time; with more, the one that is idle longest is closed.
     pub connections: usize,
+    /// Requests a second that each credential and the local user may make.
+    pub requests_per_second: NonZeroU32,
 }
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8443)), names: Vec::new(), connections: 1_024 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            names: Vec::new(),
+            connections: 1_024,
+            requests_per_second: REQUESTS_PER_SECOND,
+        }
     }
 }
 
@@ -129,6 +137,8 @@ fn host(name: &str) -> SubjectAltName {
 /// What the environment says; read once.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// `KEYWARD_API_TOKEN_FILE`: counts before the file that was named at `keyward login`.
+    pub api_token_file: Option<PathBuf>,
     /// `KEYWARD_DIR`.
     pub directory: Option<PathBuf>,
     /// `SOFTHSM2_CONF`: configuration of a SoftHSM token that is there already; `init` keeps it in the settings.
@@ -137,6 +147,9 @@ pub struct Environment {
     pub credentials: Option<PathBuf>,
     /// `KEYWARD_LOG`: a filter for the log, like `keyward=debug`.
     pub log: Option<String>,
+    /// `KEYWARD_SERVER`.
+    pub server: Option<String>,
+    config_home: Option<PathBuf>,
     state_home: Option<PathBuf>,
     home: Option<PathBuf>,
 }
@@ -148,10 +161,13 @@ impl Environment {
     pub fn read() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
+            api_token_file: path("KEYWARD_API_TOKEN_FILE"),
             directory: path("KEYWARD_DIR"),
             softhsm_conf: path("SOFTHSM2_CONF"),
             credentials: path("CREDENTIALS_DIRECTORY"),
             log: std::env::var("KEYWARD_LOG").ok(),
+            server: path("KEYWARD_SERVER").map(|url| url.to_string_lossy().into_owned()),
+            config_home: path("XDG_CONFIG_HOME"),
             state_home: path("XDG_STATE_HOME"),
             home: path("HOME"),
         }
@@ -170,6 +186,13 @@ impl Environment {
         }
         let below_home = || self.home.clone().unwrap_or_default().join(".local/state");
         self.state_home.clone().unwrap_or_else(below_home).join("keyward")
+    }
+
+    /// Where this user's own files of keyward are: `keyward` in the XDG configuration directory.
+    #[must_use]
+    pub fn configuration_directory(&self) -> PathBuf {
+        let below_home = || self.home.clone().unwrap_or_default().join(".config");
+        self.config_home.clone().unwrap_or_else(below_home).join("keyward")
     }
 
     /// Sends the log to standard error: errors only, unless `KEYWARD_LOG` says more.
@@ -243,6 +266,9 @@ impl Settings {
         if !(16..=65_536).contains(&self.http.connections) {
             faults.push("http.connections must be 16 to 65,536".to_owned());
         }
+        if self.http.requests_per_second.get() > 10_000_000 {
+            faults.push("http.requests_per_second must be 1 to 10,000,000".to_owned());
+        }
         let is_host = |name: &&String| {
             format!("dns:{}", name).parse::<SubjectAltName>().is_ok() || name.parse::<IpAddr>().is_ok()
         };
@@ -260,6 +286,8 @@ fn default_backup_directory() -> PathBuf {
     PathBuf::from("backups")
 }
 
+/// More than a token signs: it holds off loops that went wrong, not load.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 /// The file's name in the instance directory.
 pub const FILE: &str = "keyward.toml";
 

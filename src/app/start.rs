@@ -1,7 +1,7 @@
 //! Opens an instance: lock, settings, database, audit logs, token; settles what a crash left; makes the router.
 
 use super::{AppError, settings::Settings};
-use crate::access::{Access, Shown};
+use crate::access::{Access, require_owner};
 use crate::audit::{Audit, Writer};
 use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
@@ -38,6 +38,7 @@ pub(super) struct Opened {
 impl Opened {
     /// Ends the worker and closes the database.
     pub(super) async fn close(self) {
+        self.services.access.close().await;
         self.keys.token.close().await;
         self.keys.db.close().await;
     }
@@ -85,12 +86,11 @@ pub(super) async fn open_services(directory: &Path) -> Result<Opened, AppError> 
     super::softhsm::mend(&directory)?;
     let db = open_database(&directory).await?;
     let row = instance::read(&db).await?.ok_or_else(missing)?;
-    let access = Access::new(row.owner_uid);
     // Another user would leave files in the directory that its owner cannot use.
-    access.identify(Shown::LocalUser(rustix::process::geteuid().as_raw()))?;
+    require_owner(rustix::process::geteuid().as_raw(), row.owner_uid)?;
     let keys = open_keys(&directory, &settings, db, &row).await?;
     let settled = settle(&keys).await?;
-    let services = services(&directory, &settings, &keys, (access, &row)).await?;
+    let services = services(&directory, &settings, &keys, &row).await?;
     if settled && let Err(error) = backup::settle_audit_key(&services.backups).await {
         // A log that was tampered with is not signed; that is for `audit verify` to say.
         tracing::error!(%error, "the audit key is not settled, or did not sign");
@@ -154,12 +154,7 @@ fn is_token_away(error: &crate::keys::KeyError) -> bool {
     matches!(error.entry().kind, Kind::TokenAbsent | Kind::Locked | Kind::Unavailable)
 }
 
-async fn services(
-    directory: &Path,
-    settings: &Settings,
-    keys: &Keys,
-    (access, row): (Access, &Instance),
-) -> Result<Services, AppError> {
+async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {
     let destination = Directory::new(directory.join(&settings.backup.directory));
     destination.clear_partial(row.id);
     let backups = Backups {
@@ -170,6 +165,8 @@ async fn services(
         recoveries: crate::ceremony::recover::Recoveries::default(),
         turn: Arc::new(Mutex::new(())),
     };
+    let (stores, rate) = ((keys.db.clone(), keys.audit.clone()), settings.http.requests_per_second);
+    let access = Access::open(stores, Arc::clone(&keys.clock), row.owner_uid, rate).await?;
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
     Ok(Services { access, backups, commands, keys: keys.clone() })
 }

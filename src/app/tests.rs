@@ -1,18 +1,18 @@
 //! The API as a listener would use it, with callers of every role; the token is away.
 
-use crate::access::Access;
+use crate::access::{Access, api::AddCredentialRequest};
 use crate::audit::{Audit, Writer, api::RecordFilter};
 use crate::backup::{Backups, destination::Directory};
 use crate::base::{
     custody::Posture,
     ids::{BackupId, InstanceId, RequestId},
-    principal::{Caller, Identity, Principal, PrincipalKind, Role},
+    principal::{Caller, Identity, KeyScope, Principal, PrincipalKind, Role},
     time::{Clock, SystemClock},
 };
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Services, router};
+use crate::http::{Peer, Services, router};
 use crate::keys::Keys;
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
@@ -21,7 +21,7 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt as _, channel::Channel};
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, RwLock};
 use tower::ServiceExt as _;
@@ -34,6 +34,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with_rate(NonZeroU32::MAX).await
+    }
+
+    async fn with_rate(per_second: NonZeroU32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (path, clock): (_, Arc<dyn Clock>) = (directory.path().to_owned(), Arc::new(SystemClock));
         let db = Database::open(&path.join("keyward.db")).await.unwrap();
@@ -62,12 +66,42 @@ impl Bench {
             recoveries: Recoveries::default(),
             turn: Arc::new(Mutex::new(())),
         };
-        let services = Services { access: Access::new(0), backups, commands, keys };
+        let stores = (keys.db.clone(), keys.audit.clone());
+        let access = Access::open(stores, keys.clock.clone(), 0, per_second).await.unwrap();
+        let services = Services { access, backups, commands, keys };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 
     async fn ask(&self, role: Role, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
         self.router.clone().oneshot(request(role, method, path, body.into())).await.unwrap()
+    }
+
+    /// A new API token.
+    async fn token(&self, name: &str, roles: &[Role]) -> String {
+        let request = AddCredentialRequest {
+            name: name.to_owned(),
+            roles: roles.to_vec(),
+            keys: Vec::new(),
+            days: None,
+            csr: None,
+        };
+        let (access, admin) = (&self.services.access, caller(Role::Admin));
+        let draft = access.draft(&admin, &request, KeyScope::Every).unwrap();
+        access.add_token(&admin, draft).await.unwrap().token.unwrap().to_string()
+    }
+
+    /// What a remote client is answered to a list of keys, with this header `Authorization`.
+    async fn answer(&self, authorization: Option<&str>) -> Response<Body> {
+        let peer = Peer::Remote { address: ([192, 0, 2, 7], 50_000).into(), certificate: None };
+        let mut request = Request::builder().uri("/api/v1/keys").extension(peer);
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    async fn shown(&self, authorization: Option<&str>) -> (u16, String) {
+        problem(self.answer(authorization).await).await
     }
 
     /// Status and problem code; the code of an answer that is no problem is empty.
@@ -77,10 +111,14 @@ impl Bench {
 }
 
 fn request(role: Role, method: &str, path: &str, body: Body) -> Request<Body> {
-    let principal = Principal { id: "u-1".to_owned(), kind: PrincipalKind::Person, name: "Zoë".to_owned() };
-    let caller = Caller::new(Identity::new(principal, vec![role]).into(), RequestId::new());
+    let caller = caller(role);
     let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
     request.extension(caller).body(body).unwrap()
+}
+
+fn caller(role: Role) -> Caller {
+    let principal = Principal { id: "u-1".to_owned(), kind: PrincipalKind::Person, name: "Zoë".to_owned() };
+    Caller::new(Identity::new(principal, vec![role]).into(), RequestId::new())
 }
 
 async fn problem(response: Response<Body>) -> (u16, String) {
@@ -108,8 +146,8 @@ const ID: &str = "0190b2a1-0000-7000-8000-000000000001";
 async fn what_keyward_knows_is_read_by_admins_auditors_and_operators_only() {
     let bench = Bench::new().await;
     let command = format!("commands/{ID}");
-    let lists = ["keys", "certificates", "exports", "backups", "keks", "coverage", "audit/records"];
-    let details = ["keys/web", "keys/web/public", "certificates/00", "exports/1", "backups/1", "instance", "token"];
+    let lists = ["certificates", "exports", "backups", "keks", "coverage", "audit/records"];
+    let details = ["certificates/00", "exports/1", "backups/1", "instance", "token"];
 
     for path in lists.iter().chain(&details).copied().chain([command.as_str(), "audit/export"]) {
         let path = format!("/api/v1/{path}");
@@ -123,6 +161,103 @@ async fn what_keyward_knows_is_read_by_admins_auditors_and_operators_only() {
             assert_eq!(answer, (200, String::new()), "{role} {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn keys_are_also_read_by_signers_and_by_nobody_else() {
+    let bench = Bench::new().await;
+
+    for (path, found) in
+        [("keys", (200, "")), ("keys/web", (404, "key-unknown")), ("keys/web/public", (404, "key-unknown"))]
+    {
+        let path = format!("/api/v1/{path}");
+        for role in [Role::Approver, Role::RecoveryOfficer] {
+            assert_eq!(bench.problem(role, "GET", &path).await, (403, "role-missing".to_owned()), "{role} {path}");
+        }
+        for role in [Role::Admin, Role::Auditor, Role::Operator, Role::Signer] {
+            assert_eq!(bench.problem(role, "GET", &path).await, (found.0, found.1.to_owned()), "{role} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_read_by_admins_and_auditors_and_given_and_taken_by_admins_only() {
+    let bench = Bench::new().await;
+    let path = "/api/v1/credentials";
+    let add = r#"{"name":"ci","roles":["signer"]}"#;
+
+    for role in [Role::Approver, Role::Auditor, Role::Operator, Role::RecoveryOfficer, Role::Signer] {
+        let forbidden = (403, "role-missing".to_owned());
+        assert_eq!(problem(bench.ask(role, "POST", path, add).await).await, forbidden, "{role}");
+        assert_eq!(bench.problem(role, "DELETE", "/api/v1/credentials/ci").await, forbidden, "{role}");
+        let read = if role == Role::Auditor { (200, String::new()) } else { forbidden };
+        assert_eq!(bench.problem(role, "GET", path).await, read, "{role}");
+    }
+    let added = bench.ask(Role::Admin, "POST", path, add).await;
+    assert_eq!(added.status(), StatusCode::CREATED);
+    assert_eq!(bench.problem(Role::Admin, "GET", "/api/v1/credentials/ci").await, (200, String::new()));
+    assert_eq!(bench.problem(Role::Admin, "DELETE", "/api/v1/credentials/ci").await, (200, String::new()));
+    let missing = (404, "credential-missing".to_owned());
+    assert_eq!(bench.problem(Role::Admin, "DELETE", "/api/v1/credentials/cd").await, missing);
+}
+
+#[tokio::test]
+async fn a_credential_for_a_key_that_is_not_there_is_not_made() {
+    let bench = Bench::new().await;
+    let add = r#"{"name":"ci","roles":["signer"],"keys":["web"]}"#;
+
+    let refused = bench.ask(Role::Admin, "POST", "/api/v1/credentials", add).await;
+
+    assert_eq!(problem(refused).await, (404, "key-unknown".to_owned()));
+    assert_eq!(bench.services.access.list(), []);
+}
+
+#[tokio::test]
+async fn whoever_shows_no_good_credential_gets_401_and_leaves_one_record_a_minute() {
+    let bench = Bench::new().await;
+    let good = bench.token("ci", &[Role::Operator]).await;
+    let revoked = bench.token("cd", &[Role::Operator]).await;
+    let admin = caller(Role::Admin);
+    bench.services.access.revoke(&admin, "cd").await.unwrap();
+
+    assert_eq!(bench.shown(Some(&format!("Bearer {good}"))).await, (200, String::new()));
+    assert_eq!(bench.shown(Some(&format!("bearer {good}"))).await, (200, String::new()));
+    for (header, code) in [
+        (None, "caller-unidentified"),
+        (Some(format!("Bearer {revoked}")), "credential-revoked"),
+        (Some(format!("Bearer {good}x")), "credential-unknown"),
+        (Some(format!("Basic {good}")), "credential-unknown"),
+        (Some(String::new()), "credential-unknown"),
+    ] {
+        assert_eq!(bench.shown(header.as_deref()).await, (401, code.to_owned()), "{header:?}");
+    }
+
+    bench.services.access.close().await;
+    let filter = RecordFilter { event: Some("access.refuse".to_owned()), ..RecordFilter::default() };
+    let records = bench.services.keys.audit.list(filter).await.unwrap().items;
+    let mut told: Vec<_> = records
+        .iter()
+        .map(|record| (record.principal.name.as_str(), record.object.id.as_str(), record.detail["count"].as_u64()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [("cd", "192.0.2.7", Some(1)), ("keyward", "192.0.2.7", Some(4))]);
+}
+
+#[tokio::test]
+async fn who_asks_too_much_gets_429_and_when_to_come_again() {
+    let bench = Bench::with_rate(NonZeroU32::MIN).await;
+    let token = format!("Bearer {}", bench.token("ci", &[Role::Operator]).await);
+
+    let mut answer = bench.answer(Some(&token)).await;
+    for _ in 0..100 {
+        if answer.status() != StatusCode::OK {
+            break;
+        }
+        answer = bench.answer(Some(&token)).await;
+    }
+
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+    assert_eq!(problem(answer).await, (429, "rate-exceeded".to_owned()));
 }
 
 #[tokio::test]

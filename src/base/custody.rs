@@ -43,6 +43,8 @@ named! {
         Audit = "audit",
         /// Internal: identity of an agent.
         Agent = "agent",
+        /// Internal: what a caller of the API shows; its key is with the caller.
+        Credential = "credential",
     }
 }
 
@@ -128,7 +130,7 @@ impl Purpose {
     /// Internal keys are made and used by keyward alone; `sign` and `decrypt` refuse them.
     #[must_use]
     pub const fn is_internal(self) -> bool {
-        matches!(self, Self::Agent | Self::Audit | Self::Ca)
+        matches!(self, Self::Agent | Self::Audit | Self::Ca | Self::Credential)
     }
 
     /// Whether the key object is born with SIGN.

@@ -46,6 +46,10 @@ id!(
     CommandId
 );
 id!(
+    /// What somebody shows to be let in.
+    CredentialId
+);
+id!(
     /// A drill and its report.
     DrillId
 );

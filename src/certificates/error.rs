@@ -3,6 +3,7 @@
 use crate::access::AccessError;
 use crate::audit::AuditError;
 use crate::base::{
+    algorithm::KeyAlgorithm,
     fault::{Entry, Fault},
     ids::KeyLabel,
 };
@@ -21,6 +22,12 @@ pub enum CertificateError {
     /// The record could not be made.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A client's key that no handshake takes.
+    #[error("{algorithm} keys cannot be used at the listener")]
+    ClientKeyUnsuitable {
+        /// What it is.
+        algorithm: KeyAlgorithm,
+    },
     /// The database cannot be read or written.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -70,6 +77,7 @@ pub enum CertificateError {
 }
 
 crate::catalogue! {
+    CLIENT_KEY_UNSUITABLE = Invalid, "client-key-unsuitable", "the listener takes no such keys", "make the request with an RSA, P-256, P-384 or Ed25519 key";
     DAYS_OUT_OF_RANGE = Invalid, "days-out-of-range", "not a lifetime", "give `--days` from 1 to 36500";
     FILE_UNWRITABLE = Unavailable, "file-unwritable", "a certificate file cannot be written", "check free space and rights of the instance directory, then run `keyward status`";
     KEY_MISMATCH = Conflict, "certificate-key-mismatch", "the certificate is another key's", "attach it to the key whose CSR it was issued for; compare with `keyward key public KEY`";
@@ -82,6 +90,7 @@ impl Fault for CertificateError {
         match self {
             Self::Access(error) => error.entry(),
             Self::Audit(error) => error.entry(),
+            Self::ClientKeyUnsuitable { .. } => CLIENT_KEY_UNSUITABLE,
             Self::Database(error) => error.entry(),
             Self::DaysOutOfRange { .. } => DAYS_OUT_OF_RANGE,
             Self::FileUnwritable { .. } => FILE_UNWRITABLE,

@@ -1,7 +1,7 @@
 //! Certificates: attached to keys, self-signed by them, and those of the instance itself.
 //!
 //! Owns the rows of certificates. Use cases: [`self_sign`], [`add`], [`list`]; [`authority`] has the
-//! instance's CA and the audit certificate.
+//! instance's CA and the audit certificate, [`client`] those of callers.
 //!
 //! Invariants: a certificate is attached only to the key whose public key it certifies, with a chain in
 //! order; its object lies beside the key in the token.
@@ -9,6 +9,7 @@
 pub mod add;
 pub mod api;
 pub mod authority;
+pub mod client;
 mod db;
 pub mod error;
 pub mod list;

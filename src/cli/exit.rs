@@ -45,7 +45,7 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let request = match &error {
             ClientError::Refused { request_id, .. } => request_id.clone(),
-            ClientError::Unreadable { .. } => String::new(),
+            _ => String::new(),
         };
         Self::Problem(error.report(), request)
     }

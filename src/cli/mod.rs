@@ -8,21 +8,26 @@ mod backups;
 mod ceremonies;
 mod certificates;
 mod completions;
+mod credentials;
 mod doctor;
 pub mod exit;
 mod exports;
 mod files;
 mod init;
 mod keys;
+mod login;
 mod man;
 mod output;
+mod reach;
 mod serve;
 mod status;
 
-use crate::app::{errors_page, settings::Environment, start, worker};
+use crate::app::{errors_page, settings::Environment, worker};
+use crate::client::{Client, url::ServerUrl};
 use clap::{Parser, Subcommand};
 use exit::CliError;
 use output::Output;
+use reach::{Place, Reached};
 use std::{path::PathBuf, process::ExitCode};
 
 /// A key store for security teams: private keys are made and kept in a PKCS#11 token.
@@ -31,6 +36,8 @@ use std::{path::PathBuf, process::ExitCode};
 struct Arguments {
     #[arg(long, global = true, value_name = "DIR", help = DIR_HELP, help_heading = GLOBAL)]
     dir: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "URL", help = SERVER_HELP, help_heading = GLOBAL)]
+    server: Option<ServerUrl>,
     /// `json` prints one JSON document on standard output and nothing else there
     #[arg(short, long, global = true, value_enum, default_value_t = output::Format::Table, help_heading = GLOBAL)]
     output: output::Format,
@@ -51,6 +58,8 @@ enum Command {
     /// Serve the API at a socket and a TLS listener, until SIGTERM
     #[command(after_help = serve::EXAMPLES)]
     Serve,
+    /// Pin the CA of a service, and name the API token to show there
+    Login(login::LogIn),
     /// What lies where, and whether inventory and token agree
     Status,
     /// What the token can do, tried out, and what that means
@@ -73,6 +82,9 @@ enum Command {
     /// Key-encryption keys
     #[command(subcommand)]
     Kek(ceremonies::Kek),
+    /// Who may call the API, by which token or certificate
+    #[command(subcommand)]
+    Credential(credentials::Credential),
     /// Who did what, in logs that show tampering
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -109,14 +121,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, environment: &Environment, output: Output) -> Result<(), CliError> {
-    let directory = arguments.dir.unwrap_or_else(|| environment.instance_directory());
+    let (directory, place) = (reach::directory(&arguments, environment), Place::of(&arguments, environment));
+    let Arguments { command, yes, .. } = arguments;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| CliError::file("starting", "the runtime", source))?;
     runtime.block_on(async {
-        match arguments.command {
+        match command {
             Command::Init(init) => init::run(init, directory, environment.softhsm_conf.clone(), output).await,
             Command::Backup(backups::Backup::Verify { file }) => backups::verify(&file, output),
             Command::Audit(audit::Audit::Verify { file: Some(file), cert: Some(cert), against }) => {
@@ -132,10 +145,12 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
             }
+            Command::Login(login) => login::run(login, environment, output).await,
             command => {
-                let running = start::open(&directory).await.map_err(CliError::app)?;
-                let ended = with_instance(command, &running, (&directory, arguments.yes), output).await;
-                running.close().await;
+                let place = place?;
+                let reached = Reached::find(&place, environment).await?;
+                let ended = with_instance(command, reached.client(), (&place, yes), output).await;
+                reached.close().await;
                 ended
             }
         }
@@ -144,25 +159,26 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
 
 async fn with_instance(
     command: Command,
-    running: &start::Running,
-    (directory, yes): (&std::path::Path, bool),
+    client: &Client,
+    (place, yes): (&Place, bool),
     output: Output,
 ) -> Result<(), CliError> {
-    let client = running.client();
     match command {
         Command::Audit(audit) => audit::run(audit, client, output).await,
         Command::Backup(backup) => backups::run(backup, client, output).await,
         Command::Cert(cert) => certificates::run(cert, client, output).await,
         Command::Ceremony(ceremony) => ceremonies::run(ceremony, client, output).await,
+        Command::Credential(credential) => credentials::run(credential, client, output).await,
         Command::Doctor => doctor::run(client, output).await,
         Command::Export(export) => exports::run(export, client, output).await,
         Command::Kek(kek) => ceremonies::run_kek(&kek, client, output).await,
         Command::Key(key) => keys::run(key, client, yes, output).await,
-        Command::Status => status::run(client, directory, output).await,
+        Command::Status => status::run(client, place, output).await,
         // Handled before an instance is opened.
         Command::Completions(_)
         | Command::Errors
         | Command::Init(_)
+        | Command::Login(_)
         | Command::Man(_)
         | Command::Serve
         | Command::TokenWorker => Ok(()),
@@ -171,6 +187,9 @@ async fn with_instance(
 
 const DIR_HELP: &str =
     "Instance directory [default: $KEYWARD_DIR, /var/lib/keyward for root, else $XDG_STATE_HOME/keyward]";
+const SERVER_HELP: &str = "\
+Service to talk to, after `keyward login` [default: $KEYWARD_SERVER, which --dir overrides]; without one, the service \
+of the instance directory if it runs, else the directory itself";
 /// Options of every command stand apart from its own.
 const GLOBAL: &str = "Global options";
 const EXAMPLES: &str = "\

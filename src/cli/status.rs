@@ -3,6 +3,7 @@
 use super::{
     exit::CliError,
     output::{Output, lines, second},
+    reach::Place,
 };
 use crate::backup::api::{BackupView, CoverageSummary};
 use crate::base::{custody::Posture, fault::Report};
@@ -10,12 +11,13 @@ use crate::client::{Client, ClientError};
 use crate::http::api::InstanceView;
 use crate::token::api::TokenView;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
 
 /// Everything a person wants to see first.
 #[derive(Serialize)]
 struct Status {
-    directory: PathBuf,
+    /// `directory`, or `server`.
+    #[serde(flatten)]
+    place: Place,
     instance: InstanceView,
     token: Option<TokenView>,
     token_problem: Option<Report>,
@@ -24,14 +26,14 @@ struct Status {
     provisional_kek: bool,
 }
 
-pub(super) async fn run(client: &Client, directory: &Path, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(client: &Client, place: &Place, output: Output) -> Result<(), CliError> {
     let (token, token_problem) = match client.token().await {
         Ok(token) => (Some(token), None),
         Err(error @ ClientError::Refused { .. }) => (None, Some(error.report())),
         Err(error) => return Err(error.into()),
     };
     let status = Status {
-        directory: directory.to_owned(),
+        place: place.clone(),
         instance: client.instance().await?,
         token,
         token_problem,
@@ -47,7 +49,7 @@ fn show(status: &Status) {
     let summary = &status.coverage;
     let mut said = vec![
         ("instance", status.instance.id.to_string()),
-        ("directory", status.directory.display().to_string()),
+        place(&status.place),
         ("posture", status.instance.posture.to_string()),
         ("root SHA-256", status.instance.root_sha256.clone()),
         ("last backup", last_backup(status)),
@@ -68,6 +70,13 @@ fn show(status: &Status) {
         said.push(("note", "provisional KEKs: keep the share file of their secret in a safe place".to_owned()));
     }
     lines(said);
+}
+
+fn place(place: &Place) -> (&'static str, String) {
+    match place {
+        Place::Directory(directory) => ("directory", directory.display().to_string()),
+        Place::Server(url) => ("server", url.to_string()),
+    }
 }
 
 fn token(token: &TokenView) -> Vec<(&'static str, String)> {

@@ -1,13 +1,14 @@
 //! One method a route.
 
 use super::{Client, ClientError, encode};
+use crate::access::api::{AddCredentialAnswer, AddCredentialRequest, CredentialView};
 use crate::audit::api::{CheckpointAnswer, GivenCheckpoint, RecordFilter, RecordPage, VerifyReport, VerifyRequest};
 use crate::backup::api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery};
 use crate::ceremony::api::{ImportAnswer, RecoverRequest, RecoveryView};
 use crate::certificates::api::{AddRequest, CertificateView, SelfSignRequest};
 use crate::commands::api::CommandView;
 use crate::export::api::{ExportRequest, ExportView};
-use crate::http::api::InstanceView;
+use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
     CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
 };
@@ -135,6 +136,22 @@ impl Client {
         self.get("/keks").await
     }
 
+    pub async fn add_credential(&self, request: &AddCredentialRequest) -> Result<AddCredentialAnswer, ClientError> {
+        self.post("/credentials", request).await
+    }
+
+    pub async fn credentials(&self) -> Result<Page<CredentialView>, ClientError> {
+        self.get("/credentials").await
+    }
+
+    pub async fn credential(&self, credential: &str) -> Result<CredentialView, ClientError> {
+        self.get(&format!("/credentials/{}", encode(credential))).await
+    }
+
+    pub async fn revoke_credential(&self, credential: &str) -> Result<CredentialView, ClientError> {
+        self.delete(&format!("/credentials/{}", encode(credential))).await
+    }
+
     pub async fn audit_records(&self, filter: &RecordFilter) -> Result<RecordPage, ClientError> {
         let mut path = format!("/audit/records?log={}&order={}", filter.log, filter.order);
         let optional = [
@@ -161,5 +178,9 @@ impl Client {
 
     pub async fn verify_audit(&self, against: Vec<GivenCheckpoint>) -> Result<VerifyReport, ClientError> {
         self.post("/audit/verify", &VerifyRequest { against }).await
+    }
+
+    pub async fn whoami(&self) -> Result<WhoamiView, ClientError> {
+        self.get("/whoami").await
     }
 }

@@ -1,11 +1,20 @@
 //! A typed client of our own API, over whatever carries its requests.
 //!
-//! `calls` has one method a route. The carrier is given: the router in this process, later a socket or
-//! HTTPS; nothing in here, and nothing that calls it, can tell which it is.
+//! `calls` has one method a route. The carrier is given: the router in this process, a [`socket`] or [`https`];
+//! nothing that calls a method can tell which it is.
 
+mod activity;
+pub mod api_token;
 mod calls;
 pub mod error;
+mod exchange;
+pub mod fingerprint;
+pub mod https;
 pub mod local;
+pub mod login;
+pub mod socket;
+mod trust;
+pub mod url;
 
 pub use error::ClientError;
 pub use local::LocalError;

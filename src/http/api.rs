@@ -1,6 +1,11 @@
-//! Answers that belong to no noun: problems and the instance.
+//! Answers that belong to no noun: problems, the instance, the caller.
 
-use crate::base::{custody::Posture, fault::Kind, ids::InstanceId};
+use crate::base::{
+    custody::Posture,
+    fault::Kind,
+    ids::InstanceId,
+    principal::{Principal, Role},
+};
 use serde::{Deserialize, Serialize};
 
 /// A problem document (RFC 9457).
@@ -33,4 +38,15 @@ pub struct InstanceView {
     pub posture: Posture,
     /// SHA-256 of the certificate of its CA: the root fingerprint.
     pub root_sha256: String,
+}
+
+/// `GET whoami`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoamiView {
+    /// Who calls, as the audit logs name it.
+    pub principal: Principal,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// Ids of the keys that its credential is good for; null for every key.
+    pub keys: Option<Vec<String>>,
 }

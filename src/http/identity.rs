@@ -1,11 +1,15 @@
 //! Who calls: what a request and its connection show becomes a `Caller`.
 //!
 //! A bearer token counts before a client certificate, and that before being a local user: what was shown on purpose
-//! is what was meant.
+//! is what was meant. Who is not let in is counted by source, not recorded one by one.
 
 use super::{HttpError, Services, problem::refusal};
 use crate::access::Shown;
-use crate::base::{ids::RequestId, principal::Caller};
+use crate::base::{
+    fault::Fault,
+    ids::RequestId,
+    principal::{Caller, Principal},
+};
 use axum::{
     extract::{Request, State},
     http::header,
@@ -38,24 +42,40 @@ pub(super) async fn identify(State(services): State<Services>, mut request: Requ
         return next.run(request).await;
     }
     let id = RequestId::new();
-    let Some(shown) = shown(&request) else { return refusal(&HttpError::Unidentified, id) };
-    match services.access.identify(shown) {
-        Ok(identity) => {
+    let identified = shown(&request).map(|shown| services.access.identify(shown));
+    match identified {
+        Some(Ok(identity)) => {
             request.extensions_mut().insert(Caller::new(identity, id));
             next.run(request).await
         }
-        Err(error) => refusal(&error, id),
+        Some(Err(error)) => turn_away(&services, &request, (&error, error.principal()), id),
+        None => turn_away(&services, &request, (&HttpError::Unidentified, None), id),
     }
 }
 
 fn shown(request: &Request) -> Option<Shown<'_>> {
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-        // Anything but a bearer token is a token that nobody knows.
-        let text = value.to_str().unwrap_or_default();
-        return Some(Shown::ApiToken(text.strip_prefix("Bearer ").unwrap_or_default()));
+        // Anything but a bearer token is a token that nobody knows. The scheme's case is free (RFC 9110, 11.1).
+        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
+        return Some(Shown::ApiToken(if scheme.eq_ignore_ascii_case("bearer") { token } else { "" }));
     }
     match request.extensions().get::<Peer>()? {
         Peer::Local { uid } => Some(Shown::LocalUser(*uid)),
         Peer::Remote { certificate, .. } => (*certificate).map(Shown::Certificate),
     }
+}
+
+fn turn_away(
+    services: &Services,
+    request: &Request,
+    (fault, who): (&dyn Fault, Option<&Principal>),
+    id: RequestId,
+) -> Response {
+    let source = match request.extensions().get::<Peer>() {
+        Some(Peer::Local { uid }) => format!("uid:{uid}"),
+        Some(Peer::Remote { address, .. }) => address.ip().to_canonical().to_string(),
+        None => String::new(),
+    };
+    services.access.count_refusal(&source, who, fault.entry().code);
+    refusal(fault, id)
 }

@@ -3,7 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, QueryOf, Segment},
-    permit::Reader,
+    permit::KeyReader,
     problem::Failure,
 };
 use crate::base::{ids::KeySelector, principal::Caller};
@@ -11,7 +11,7 @@ use crate::certificates::ids_of;
 use crate::keys::{
     KeyRecord,
     api::{CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer, SignRequest},
-    csr, destroy, generate, list, sign,
+    csr, destroy, generate, list, scope, sign,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
 
@@ -26,10 +26,10 @@ pub(super) async fn generate(
 
 pub(super) async fn list(
     State(services): State<Services>,
-    _: Reader,
+    KeyReader(caller): KeyReader,
     QueryOf(query): QueryOf<PageQuery>,
 ) -> Result<Json<Page<KeyView>>, Failure> {
-    let (records, next) = list::page(&services.keys, &query).await?;
+    let (records, next) = list::page(&services.keys, &caller, &query).await?;
     let mut items = Vec::with_capacity(records.len());
     for record in records {
         items.push(view(&services, record).await?);
@@ -39,19 +39,19 @@ pub(super) async fn list(
 
 pub(super) async fn show(
     State(services): State<Services>,
-    _: Reader,
+    KeyReader(caller): KeyReader,
     Segment(key): Segment,
 ) -> Result<Json<KeyView>, Failure> {
-    let record = list::find(&services.keys, &KeySelector::from(key.as_str())).await?;
+    let record = scope::find(&services.keys, &caller, &KeySelector::from(key.as_str())).await?;
     Ok(Json(view(&services, record).await?))
 }
 
 pub(super) async fn public(
     State(services): State<Services>,
-    _: Reader,
+    KeyReader(caller): KeyReader,
     Segment(key): Segment,
 ) -> Result<Json<PemAnswer>, Failure> {
-    let record = list::find(&services.keys, &KeySelector::from(key.as_str())).await?;
+    let record = scope::find(&services.keys, &caller, &KeySelector::from(key.as_str())).await?;
     Ok(Json(PemAnswer { pem: record.public_key_pem }))
 }
 

@@ -10,6 +10,7 @@ mod body;
 mod ceremonies;
 mod certificates;
 mod commands;
+mod credentials;
 pub mod error;
 mod exports;
 mod identity;
@@ -20,6 +21,7 @@ mod permit;
 mod problem;
 mod routes;
 mod token;
+mod whoami;
 
 pub use error::HttpError;
 pub use identity::Peer;

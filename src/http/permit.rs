@@ -27,10 +27,17 @@ macro_rules! permits {
 }
 
 permits! {
+    /// Who decides who comes in.
+    Administrator: Admin;
     /// Who looks after archives and the token: runs, drills, downloads, ceremonies, probes.
     Keeper: Admin Operator;
+    /// Who sees keys; a signer those of its scope.
+    KeyReader: Admin Auditor Operator Signer;
     /// Who works with keys.
     Operator: Operator;
+    /// Who sees who comes in.
+    #[expect(dead_code, reason = "what is read is the same for all of them")]
+    Overseer: Admin Auditor;
     /// Who sees lists and details.
     #[expect(dead_code, reason = "what is read is the same for all of them")]
     Reader: Admin Auditor Operator;

@@ -5,6 +5,7 @@ use super::{
     api::ProblemView,
     error::{METHOD_UNKNOWN, TOO_LARGE},
 };
+use crate::access::error::RATE_EXCEEDED;
 use crate::audit::{ObjectRef, Outcome, Verdict};
 use crate::base::{
     fault::{Fault, Kind, Report},
@@ -52,10 +53,14 @@ pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri
     HttpError::MethodUnknown { method: method.to_string(), path: uri.path().to_owned() }.into()
 }
 
-/// What a caller is told who is not let in.
+/// What a caller is told who is not let in: because of what was shown, or because of too many requests.
 pub(super) fn refusal(fault: &dyn Fault, request: RequestId) -> Response {
+    let report = Report::of(fault);
+    if report.kind != Kind::Denied {
+        return document(status(&report), report, request.to_string());
+    }
     // RFC 9110, section 11.6.1.
-    let mut response = document(StatusCode::UNAUTHORIZED, Report::of(fault), request.to_string());
+    let mut response = document(StatusCode::UNAUTHORIZED, report, request.to_string());
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
@@ -113,12 +118,15 @@ fn document(status: StatusCode, report: Report, request_id: String) -> Response 
 }
 
 fn status(report: &Report) -> StatusCode {
-    // Two situations for which HTTP has a status of its own.
+    // Three situations for which HTTP has a status of its own.
     if report.code == METHOD_UNKNOWN.code {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
     if report.code == TOO_LARGE.code {
         return StatusCode::PAYLOAD_TOO_LARGE;
+    }
+    if report.code == RATE_EXCEEDED.code {
+        return StatusCode::TOO_MANY_REQUESTS;
     }
     match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,

@@ -1,12 +1,12 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, exports,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports,
     identity::identify,
     instance, keys,
     line::Line,
     problem::{no_such_method, not_found, respond},
-    token,
+    token, whoami,
 };
 use axum::{
     Extension, Router,
@@ -32,6 +32,8 @@ pub fn router(services: Services) -> Router {
         .route("/certificates/{id}", get(certificates::show))
         .route("/commands/{id}", get(commands::show))
         .route("/coverage", get(backups::coverage))
+        .route("/credentials", get(credentials::list).post(credentials::add))
+        .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -47,6 +49,7 @@ pub fn router(services: Services) -> Router {
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
+        .route("/whoami", get(whoami::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))

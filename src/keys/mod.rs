@@ -20,6 +20,7 @@ pub mod probe;
 pub mod record;
 pub mod recover;
 pub mod restored;
+pub mod scope;
 pub mod sign;
 pub mod signer;
 

@@ -3,7 +3,7 @@
 use super::{
     KeyError, KeyRecord, Keys,
     api::{SignAnswer, SignRequest},
-    list,
+    scope,
 };
 use crate::access::require;
 use crate::audit::SignatureRecord;
@@ -29,7 +29,7 @@ pub async fn sign(
     request: SignRequest,
 ) -> Result<SignAnswer, KeyError> {
     require(caller, &[Role::Operator, Role::Signer])?;
-    let key = list::find(keys, selector).await?;
+    let key = scope::find(keys, caller, selector).await?;
     let algorithm = request.algorithm.unwrap_or_else(|| key.algorithm.default_signature());
     check_use(&key, algorithm)?;
     let inputs = inputs(&key, algorithm, &request)?;

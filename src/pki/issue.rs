@@ -169,6 +169,7 @@ impl BuilderProfile for Profile {
 fn extended_key_usage(purpose: Purpose) -> Option<ExtendedKeyUsage> {
     let purposes: &[ObjectIdentifier] = match purpose {
         Purpose::Agent | Purpose::Tls => &[rfc5280::ID_KP_SERVER_AUTH, rfc5280::ID_KP_CLIENT_AUTH],
+        Purpose::Credential => &[rfc5280::ID_KP_CLIENT_AUTH],
         Purpose::Client => &[rfc5280::ID_KP_EMAIL_PROTECTION, rfc5280::ID_KP_CLIENT_AUTH],
         Purpose::Signing => &[rfc5280::ID_KP_CODE_SIGNING],
         Purpose::Audit | Purpose::Ca | Purpose::Secrets => return None,

@@ -126,7 +126,7 @@ pub(super) fn key_usage(purpose: Purpose, algorithm: KeyAlgorithm) -> Result<Key
             Err(PkiError::PublicKeyUnsupported { kind: format!("{algorithm} for decryption") })
         }
         Purpose::Secrets => Ok(KeyUsage(decrypts)),
-        Purpose::Agent | Purpose::Audit | Purpose::Signing | Purpose::Tls => {
+        Purpose::Agent | Purpose::Audit | Purpose::Credential | Purpose::Signing | Purpose::Tls => {
             Ok(KeyUsage(KeyUsages::DigitalSignature.into()))
         }
     }

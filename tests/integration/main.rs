@@ -4,6 +4,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod api;
 mod audit;
 mod backup;

@@ -1,7 +1,7 @@
 //! All connections: how many there may be, which of them is at work, and which goes when there are too many.
 //!
-//! A connection is idle while no request of it is under way: also while its head, or its first byte, has not come.
-//! So neither silent nor slow clients hold a place for long.
+//! A connection is idle while no request of it is at work: also while its head, or its first byte, has not come, and
+//! while its answer waits for a client that does not read. So neither silent nor slow clients hold a place for long.
 
 use crate::http::Peer;
 use axum::{Router, body::Body};
@@ -47,10 +47,12 @@ pub(super) struct Seat {
 }
 
 struct Place {
-    /// Requests under way.
-    busy: AtomicUsize,
-    /// Since when that is so, in milliseconds after the start of the service.
-    since_ms: AtomicU64,
+    /// Requests at work.
+    working: AtomicUsize,
+    /// Answers of which something is still to be sent.
+    answering: AtomicUsize,
+    /// When something last went on, in milliseconds after the start of the service.
+    last_ms: AtomicU64,
     vacate: Notify,
 }
 
@@ -76,27 +78,25 @@ impl Connections {
 
     /// A place for one more; if all are taken, that of the connection which is idle longest.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
-        let place = Arc::new(Place {
-            busy: AtomicUsize::new(0),
-            since_ms: AtomicU64::new(self.now_ms()),
-            vacate: Notify::new(),
-        });
+        let place = Arc::new(Place::new(self.now_ms()));
         let number = self.last_number.fetch_add(1, Ordering::Relaxed);
         let mut places = self.places();
-        if places.len() >= self.limit.load(Ordering::Relaxed) {
-            let idle = places.iter().filter(|(_, place)| place.is_idle());
-            let longest =
-                idle.min_by_key(|(_, place)| place.since_ms.load(Ordering::Relaxed)).map(|(number, _)| *number);
-            let Some(longest) = longest else {
-                tracing::warn!(connections = places.len(), "all connections are at work; another one was turned away");
-                return None;
-            };
-            if let Some(place) = places.remove(&longest) {
-                place.vacate.notify_one();
-            }
+        if places.len() >= self.limit.load(Ordering::Relaxed) && !self.make_room(&mut places) {
+            tracing::warn!(connections = places.len(), "all connections are at work; another one was turned away");
+            return None;
         }
         places.insert(number, Arc::clone(&place));
         Some(Seat { number, place, connections: Arc::clone(self) })
+    }
+
+    /// Has the connection give way that is idle longest; answers whether there was one.
+    fn make_room(&self, places: &mut HashMap<u64, Arc<Place>>) -> bool {
+        let now = self.now_ms();
+        let idle = places.iter().filter(|(_, place)| place.is_idle(now));
+        let longest = idle.min_by_key(|(_, place)| place.last_ms.load(Ordering::Relaxed)).map(|(number, _)| *number);
+        let Some(place) = longest.and_then(|number| places.remove(&number)) else { return false };
+        place.vacate.notify_one();
+        true
     }
 
     /// Lets every connection end its requests, and waits for that.
@@ -136,16 +136,28 @@ async fn sweep(connections: std::sync::Weak<Connections>) {
         let Some(connections) = connections.upgrade() else { return };
         let now = connections.now_ms();
         let places = connections.places();
-        let idle = places.values().filter(|place| {
-            place.is_idle() && now.saturating_sub(place.since_ms.load(Ordering::Relaxed)) > IDLE_LIMIT_MS
-        });
+        let idle = places.values().filter(|place| place.is_idle(now) && place.quiet_ms(now) > IDLE_LIMIT_MS);
         idle.for_each(|place| place.vacate.notify_one());
     }
 }
 
 impl Place {
-    fn is_idle(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) == 0
+    fn new(now_ms: u64) -> Self {
+        Self {
+            working: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
+            last_ms: AtomicU64::new(now_ms),
+            vacate: Notify::new(),
+        }
+    }
+
+    fn is_idle(&self, now_ms: u64) -> bool {
+        let is_read = || self.answering.load(Ordering::Relaxed) > 0 && self.quiet_ms(now_ms) < STALL_LIMIT_MS;
+        self.working.load(Ordering::Relaxed) == 0 && !is_read()
+    }
+
+    fn quiet_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.last_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -159,7 +171,7 @@ impl Seat {
     pub(super) async fn until_idle(&self, connection: impl Future) {
         let mut connection = std::pin::pin!(connection);
         while timeout(LAST_WORDS, connection.as_mut()).await.is_err() {
-            if self.place.is_idle() {
+            if self.place.is_idle(self.connections.now_ms()) {
                 return;
             }
         }
@@ -193,38 +205,53 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let busy = Busy::new(Arc::clone(&self.place), Arc::clone(&self.connections));
+        let under_way = UnderWay::new(Arc::clone(&self.place), Arc::clone(&self.connections));
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         let answer = self.router.clone().call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, _busy: busy })) })
+        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, under_way: under_way.answering() })) })
     }
 }
 
-/// A request that is under way.
-struct Busy {
+/// A request that is under way: at work, then being answered.
+struct UnderWay {
     place: Arc<Place>,
     connections: Arc<Connections>,
+    answering: bool,
 }
 
-impl Busy {
+impl UnderWay {
     fn new(place: Arc<Place>, connections: Arc<Connections>) -> Self {
-        place.busy.fetch_add(1, Ordering::Relaxed);
-        Self { place, connections }
+        place.working.fetch_add(1, Ordering::Relaxed);
+        Self { place, connections, answering: false }
+    }
+
+    /// The work is done; what is left is to send the answer.
+    fn answering(mut self) -> Self {
+        self.place.answering.fetch_add(1, Ordering::Relaxed);
+        self.place.working.fetch_sub(1, Ordering::Relaxed);
+        self.answering = true;
+        self.goes_on();
+        self
+    }
+
+    fn goes_on(&self) {
+        self.place.last_ms.store(self.connections.now_ms(), Ordering::Relaxed);
     }
 }
 
-impl Drop for Busy {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.place.since_ms.store(self.connections.now_ms(), Ordering::Relaxed);
-        self.place.busy.fetch_sub(1, Ordering::Relaxed);
+        self.goes_on();
+        let count = if self.answering { &self.place.answering } else { &self.place.working };
+        count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// An answer; its request is under way until the last of it is handed over.
 pub(super) struct Answer {
     body: Body,
-    _busy: Busy,
+    under_way: UnderWay,
 }
 
 impl hyper::body::Body for Answer {
@@ -235,6 +262,7 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.under_way.goes_on();
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -249,6 +277,61 @@ impl hyper::body::Body for Answer {
 
 /// A connection without a request ends after that.
 const IDLE_LIMIT_MS: u64 = 60_000;
+/// An answer of which nothing more is read for so long is no reason to keep a connection that others need.
+const STALL_LIMIT_MS: u64 = 5_000;
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// A connection that was asked to end and has nothing under way gets so long to close in order.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_before_and_after_its_requests_and_while_nobody_reads_its_answer() {
+        let connections = Connections::new(1, Router::new());
+        let seat = connections.seat().unwrap();
+        let is_idle = || seat.place.is_idle(connections.now_ms());
+        let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+
+        assert!(is_idle());
+        let request = UnderWay::new(Arc::clone(&seat.place), Arc::clone(&connections));
+        after(600).await;
+        assert!(!is_idle(), "at work");
+        let answer = request.answering();
+        assert!(!is_idle(), "being answered");
+        after(6).await;
+        assert!(is_idle(), "the answer is not read");
+        answer.goes_on();
+        assert!(!is_idle(), "the answer is read");
+        drop(answer);
+        assert!(is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_places_are_taken_the_longest_idle_gives_way_and_one_at_work_does_not() {
+        let connections = Connections::new(2, Router::new());
+        let (longest, other) = (connections.seat().unwrap(), connections.seat().unwrap());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        other.place.last_ms.store(connections.now_ms(), Ordering::Relaxed);
+
+        let third = connections.seat().unwrap();
+        longest.vacated().await;
+        let work = [&other, &third].map(|seat| UnderWay::new(Arc::clone(&seat.place), Arc::clone(&connections)));
+
+        assert!(connections.seat().is_none());
+        drop(work);
+        assert!(connections.seat().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_idle_for_a_minute_is_ended() {
+        let connections = Connections::new(2, Router::new());
+        let seat = connections.seat().unwrap();
+        let started = Instant::now();
+
+        seat.vacated().await;
+
+        assert!((60..63).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    }
+}

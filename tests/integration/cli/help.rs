@@ -28,6 +28,7 @@ fn the_commands_of_the_main_job_have_examples() {
         "export create",
         "backup restore",
         "ceremony recover",
+        "credential add",
         "audit list",
         "audit verify",
     ] {

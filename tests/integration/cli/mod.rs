@@ -2,7 +2,10 @@
 
 mod completions;
 mod errors_page;
+mod everything;
 mod exits;
 mod help;
+mod https;
 mod init;
 mod output;
+mod socket;

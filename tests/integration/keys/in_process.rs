@@ -13,7 +13,7 @@ use keyward::{
     keys::{KeyError, Keys, api::SignRequest, sign::sign},
     token::Token,
 };
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 /// The rig's keys, opened as `keyward` opens them. The rig's commands must not run beside it.
 pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
@@ -24,7 +24,9 @@ pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
     let writer = Writer { instance: row.id, suffix: row.writer.clone() };
     let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await.unwrap();
     let token = Token::new(rig.token_settings(2), None);
-    let owner = Access::new(row.owner_uid).identify(Shown::LocalUser(row.owner_uid)).unwrap();
+    let stores = (db.clone(), audit.clone());
+    let access = Access::open(stores, Arc::clone(&clock), row.owner_uid, NonZeroU32::MAX).await.unwrap();
+    let owner = access.identify(Shown::LocalUser(row.owner_uid)).unwrap();
     let caller = Caller::new(owner, RequestId::new());
     (Keys { db, audit, token, clock, posture: row.posture }, caller)
 }

@@ -76,7 +76,7 @@ fn a_request_of_two_lengths_is_not_taken_for_two_requests() {
         ("chunks, then more", format!("{head}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}")),
         ("a space before the colon", format!("{head}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}")),
         ("a folded header", format!("{head}X: a\r\n Transfer-Encoding: chunked\r\n\r\n{hidden}")),
-        ("a bare line feed", format!("POST /api/v1/keys HTTP/1.1\nHost: a\nContent-Length: 2\n\n{{}}")),
+        ("a bare line feed", "POST /api/v1/keys HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}".to_owned()),
         (
             "a chunk of a strange size",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n0x2\r\n{{}}\r\n0\r\n\r\n{hidden}"),

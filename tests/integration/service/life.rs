@@ -18,7 +18,7 @@ fn a_ready_service_names_its_listeners_its_ca_and_its_process() {
     assert_eq!(ready["socket"], rig.directory().join("keyward.sock").to_str().unwrap());
     assert!(service.url().starts_with("https://127.0.0.1:"), "{ready}");
     let root = service.at_socket(&[], "/api/v1/instance").1["root_sha256"].clone();
-    assert_eq!(ready["ca_sha256"], root);
+    assert_eq!(service.ca_sha256(), root);
     assert_eq!(ready["pid"], service.pid().as_raw_nonzero().get());
 }
 

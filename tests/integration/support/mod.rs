@@ -1,5 +1,6 @@
 //! What every test stands on: a rig, the keyward binary, and other programs to compare with.
 
+pub(crate) mod http;
 pub(crate) mod pkcs11;
 pub(crate) mod service;
 
