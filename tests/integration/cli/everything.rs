@@ -2,9 +2,23 @@
 
 use crate::support::{Ended, Rig};
 use serde_json::{Value, json};
+use std::thread;
+
+/// Runs them on a rig of its own in process, and on another one by the given way; the answers must be the same.
+#[track_caller]
+pub(super) fn assert_same_in_process(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) {
+    let alone = thread::spawn(|| {
+        let alone = Rig::new();
+        answers(&alone, |arguments| alone.keyward(arguments))
+    });
+    let seen = answers(rig, keyward);
+    for (seen, expected) in seen.iter().zip(&alone.join().unwrap()) {
+        assert_eq!(seen, expected);
+    }
+}
 
 /// Runs them on a fresh rig; gives each with its exit code and its document, without what no two instances share.
-pub(super) fn answers(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) -> Vec<(String, i32, Value)> {
+fn answers(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) -> Vec<(String, i32, Value)> {
     let home = rig.path("").to_str().unwrap().to_owned();
     rig.write("message", "message");
     rig.write("passphrase", "correct horse 7");
