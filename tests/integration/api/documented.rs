@@ -16,7 +16,7 @@ fn the_documented_walk_through_works_from_its_first_line_to_its_last() {
     let ended = run(bash.env("DIR", rig.directory()).env("URL", service.url()));
 
     assert_eq!(ended.code, 0, "stdout: {}\nstderr: {}", ended.stdout, ended.stderr);
-    assert!(ended.stdout.matches("Verified OK").count() == 3 && ended.stdout.contains("3 keys"), "{}", ended.stdout);
+    assert!(ended.stdout.matches("Verified OK").count() == 3 && ended.stdout.contains("5 keys"), "{}", ended.stdout);
 }
 
 /// The blocks that are marked to be run, in their order.
