@@ -44,12 +44,15 @@ const EDGES: &[(&str, &str)] = &[
     ("hyper hyper_util rustls tokio_rustls", "app/serve client/"),
     ("listenfd sd_notify", "app/serve"),
     ("governor", "access/"),
+    ("prometheus_client", "http/"),
     ("rcgen", "pki/"),
-    ("tower http_body_util", "http/ app/ client/"),
+    ("http_body tower http_body_util", "http/ app/ client/"),
     ("clap clap_complete clap_mangen", "cli/ main.rs"),
     ("comfy_table indicatif rpassword", "cli/"),
     ("toml tracing_subscriber", "app/"),
     ("tar", "backup/"),
+    // What goes over the wire is described where its type is.
+    ("utoipa", "http/ base/ */api.rs audit/merkle.rs audit/record.rs"),
     ("cms const_oid p12_keystore pkcs1 pkcs8 spki x509_cert", "pki/"),
     ("der", "pki/ token/worker/"),
     ("ecdsa ed25519_dalek k256 p256 p384 p521 rsa sha1 signature", "pki/"),
@@ -254,9 +257,9 @@ impl Source {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, without_comment(line))).collect()
     }
 
-    /// The lines before the unit tests; none of a file of tests (`tests.rs`, `testing.rs`).
+    /// The lines before the unit tests; none of a file of tests (`tests.rs`, `testing.rs`, what is in `tests/`).
     fn before_tests(&self) -> Lines<'_> {
-        if stands_in(&self.path, "*/tests.rs */testing.rs") {
+        if stands_in(&self.path, "*/tests.rs */testing.rs") || self.path.contains("/tests/") {
             return Vec::new();
         }
         let mut lines = self.lines();

@@ -19,7 +19,7 @@ pub fn page() -> String {
             "| `{}` | {} | {} | {}: {} |\n",
             entry.code,
             exit_code(entry.kind),
-            kind(entry.kind),
+            entry.kind.as_str(),
             entry.title,
             entry.advice
         ));
@@ -40,20 +40,6 @@ pub const fn exit_code(kind: Kind) -> u8 {
         Kind::TokenAbsent => 8,
         Kind::Unsupported => 9,
         Kind::Unavailable => 10,
-    }
-}
-
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Conflict => "conflict",
-        Kind::Denied => "denied",
-        Kind::Internal => "internal",
-        Kind::Invalid => "invalid",
-        Kind::Locked => "locked",
-        Kind::NotFound => "not-found",
-        Kind::TokenAbsent => "token-absent",
-        Kind::Unavailable => "unavailable",
-        Kind::Unsupported => "unsupported",
     }
 }
 

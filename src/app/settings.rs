@@ -7,6 +7,7 @@ use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
+    io::IsTerminal as _,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -154,6 +155,15 @@ pub struct Environment {
     home: Option<PathBuf>,
 }
 
+/// Who reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogReader {
+    /// Of a service: what it does, as lines of JSON unless it is a terminal.
+    Operator,
+    /// Of a command: errors.
+    User,
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 impl Environment {
     /// Reads it.
@@ -195,14 +205,21 @@ impl Environment {
         self.config_home.clone().unwrap_or_else(below_home).join("keyward")
     }
 
-    /// Sends the log to standard error: errors only, unless `KEYWARD_LOG` says more.
-    pub fn log_to_stderr(&self) {
-        let filter = self.log.clone().unwrap_or_else(|| "error".to_owned());
-        // A second subscriber cannot be, since this runs once; without one there is no log, which is no harm.
-        let _ = tracing_subscriber::fmt()
+    /// Sends the log to standard error, with what its reader wants of it unless `KEYWARD_LOG` says otherwise.
+    pub fn log_to_stderr(&self, reader: LogReader) {
+        let wanted = match reader {
+            LogReader::Operator => "info",
+            LogReader::User => "error",
+        };
+        let filter = self.log.clone().unwrap_or_else(|| wanted.to_owned());
+        let log = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
-            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-            .try_init();
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter));
+        // A second subscriber cannot be, since this runs once; without one there is no log, which is no harm.
+        let _ = match reader {
+            LogReader::Operator if !std::io::stderr().is_terminal() => log.json().flatten_event(true).try_init(),
+            LogReader::Operator | LogReader::User => log.try_init(),
+        };
     }
 }
 

@@ -11,8 +11,8 @@ use crate::base::{
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
-use crate::http::{Peer, Services, router};
-use crate::keys::{Keys, recover};
+use crate::http::{Health, Meters, Peer, Services, router};
+use crate::keys::{Keys, index::KeyIndex, recover};
 use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
@@ -129,7 +129,7 @@ pub(super) async fn open_keys(
     let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await?;
     let capabilities = known_capabilities(&db, &settings.token.label).await?;
     let token = Token::new(settings.token(directory)?, capabilities);
-    Ok(Keys { db, audit, token, clock, posture: row.posture })
+    Ok(Keys { db, index: KeyIndex::default(), audit, token, clock, posture: row.posture })
 }
 
 /// Brings to an end what an earlier process left half done; answers whether there was something. A token that is
@@ -168,7 +168,16 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
     let (stores, rate) = ((keys.db.clone(), keys.audit.clone()), settings.http.requests_per_second);
     let access = Access::open(stores, Arc::clone(&keys.clock), row.owner_uid, rate).await?;
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
-    Ok(Services { access, backups, commands, keys: keys.clone() })
+    let (health, meters) = (Health::default(), Meters::new());
+    Ok(Services {
+        access,
+        backups,
+        commands,
+        health,
+        keys: keys.clone(),
+        meters,
+        problems: super::errors_page::entries,
+    })
 }
 
 /// What was seen of the token in an earlier probe.

@@ -159,9 +159,11 @@ mod tests {
     use super::super::{
         segments::{frontier_path, segment_path},
         signature_writer::SignatureWriter,
-        testing::{StoppedClock, record},
+        signatures::Draft,
+        testing::{StoppedClock, caller, signed},
     };
     use super::*;
+    use crate::base::time::Clock as _;
     use std::{fs, sync::Arc};
     use tempfile::TempDir;
 
@@ -231,7 +233,7 @@ mod tests {
         let writer = open(directory.path());
         let mut heads = vec![Frontier::default()];
         for _ in 0..10 {
-            writer.append(record(0)).await.unwrap();
+            writer.append(&Draft::of(&caller(), &signed()).unwrap()).unwrap();
             heads.push(writer.head().await.unwrap());
         }
         (directory, heads)
@@ -254,7 +256,9 @@ mod tests {
     }
 
     fn open(directory: &Path) -> SignatureWriter {
-        let limit_bytes = 2 * record(1).to_line().unwrap().len() as u64 + 100;
+        let mut line = Vec::new();
+        Draft::of(&caller(), &signed()).unwrap().finish(1, StoppedClock.now(), &mut line);
+        let limit_bytes = 2 * line.len() as u64 + 100;
         SignatureWriter::open(directory.to_owned(), Arc::new(StoppedClock), limit_bytes).unwrap()
     }
 

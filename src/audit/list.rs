@@ -116,7 +116,7 @@ mod tests {
                 .event(&caller(), "key.sign", object, Verdict::new(Outcome::Denied, "", Value::Null))
                 .await
                 .unwrap();
-            bench.audit.signed(&caller(), SignatureRecord { object: object.clone(), ..signed() }).await.unwrap();
+            bench.audit.signed(&caller(), &SignatureRecord { object: object.clone().into(), ..signed() }).unwrap();
         }
 
         for log in [Log::Management, Log::Signatures] {

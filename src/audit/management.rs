@@ -80,9 +80,7 @@ impl Audit {
         object: &ObjectRef,
         detail: Value,
     ) -> Result<Intent, AuditError> {
-        let mut transaction = self.0.db.begin().await?;
-        let intent = self.intent_in(&mut transaction, caller, event, object, detail).await?;
-        commit(transaction).await?;
+        let intent = self.append_alone(intent_of(caller, event, object, detail)).await.map(Intent::from)?;
         caller.mark_recorded();
         Ok(intent)
     }
@@ -99,11 +97,8 @@ impl Audit {
         object: &ObjectRef,
         detail: Value,
     ) -> Result<Intent, AuditError> {
-        let mut record = Record::draft(Log::Management, event, caller, object);
-        record.phase = Phase::Intent;
-        record.outcome = None;
-        record.detail = detail_of(detail);
-        self.append(transaction, record).await.map(Intent::from)
+        let written = self.append(transaction, intent_of(caller, event, object, detail)).await;
+        self.0.tally.note(Log::Management, written).map(Intent::from)
     }
 
     /// Records how an intent ended, in the transaction of the change that it was for.
@@ -116,7 +111,8 @@ impl Audit {
         intent: &Intent,
         verdict: Verdict,
     ) -> Result<u64, AuditError> {
-        self.append(transaction, result_of(intent, verdict)).await.map(|record| record.seq)
+        let written = self.append(transaction, result_of(intent, verdict)).await;
+        self.0.tally.note(Log::Management, written).map(|record| record.seq)
     }
 
     /// Records how an intent ended that changed nothing in the database, in a transaction of its own.
@@ -154,10 +150,13 @@ impl Audit {
     }
 
     async fn append_alone(&self, record: Record) -> Result<Record, AuditError> {
-        let mut transaction = self.0.db.begin().await?;
-        let record = self.append(&mut transaction, record).await?;
-        commit(transaction).await?;
-        Ok(record)
+        let written = async {
+            let mut transaction = self.0.db.begin().await?;
+            let record = self.append(&mut transaction, record).await?;
+            commit(transaction).await?;
+            Ok(record)
+        };
+        self.0.tally.note(Log::Management, written.await)
     }
 
     async fn append(&self, transaction: &mut Transaction, mut record: Record) -> Result<Record, AuditError> {
@@ -167,6 +166,14 @@ impl Audit {
         db::insert(transaction, Row::of(&record, line)).await?;
         Ok(record)
     }
+}
+
+fn intent_of(caller: &Caller, event: &'static str, object: &ObjectRef, detail: Value) -> Record {
+    let mut record = Record::draft(Log::Management, event, caller, object);
+    record.phase = Phase::Intent;
+    record.outcome = None;
+    record.detail = detail_of(detail);
+    record
 }
 
 fn result_of(intent: &Intent, verdict: Verdict) -> Record {

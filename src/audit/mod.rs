@@ -25,6 +25,7 @@ mod continuity;
 mod db;
 pub mod error;
 pub mod export;
+mod figures;
 mod list;
 pub mod management;
 pub mod merkle;
@@ -42,6 +43,7 @@ mod verify;
 mod verify_live;
 
 pub use error::AuditError;
+pub use figures::Figures;
 pub use management::{Intent, Verdict};
 pub use record::{Log, ObjectRef, Outcome, Record};
 pub use signatures::SignatureRecord;
@@ -49,6 +51,7 @@ pub use signatures::SignatureRecord;
 use crate::base::{ids::InstanceId, time::Clock};
 use crate::db::Database;
 use continuity::Heads;
+use figures::Tally;
 use signature_writer::SignatureWriter;
 use std::{
     path::PathBuf,
@@ -100,6 +103,7 @@ struct Inner {
     signatures: SignatureWriter,
     /// The lock also keeps checkpoints in order.
     heads: Mutex<Heads>,
+    tally: Tally,
 }
 
 impl Audit {
@@ -120,8 +124,8 @@ impl Audit {
         let signatures =
             blocking(move || SignatureWriter::open(opened, writers_clock, signature_writer::SEGMENT_BYTES)).await?;
         let heads = Mutex::new(Heads::default());
-        let writer = RwLock::new(writer);
-        Ok(Self(Arc::new(Inner { db, directory, writer, clock, signatures, heads })))
+        let (writer, tally) = (RwLock::new(writer), Tally::default());
+        Ok(Self(Arc::new(Inner { db, directory, writer, clock, signatures, heads, tally })))
     }
 
     /// Goes on under another name: the instance took the place of another. Checkpoints that were made under

@@ -1,169 +1,114 @@
-//! The one thread that appends to the signature log: whatever waits is written together, then answered.
+//! Appends to the signature log, a line a request, in the order in which requests get the lock.
+//!
+//! A line goes to the page cache in the task of its request, which costs a few microseconds; handing it to a thread
+//! and back cost several times that. What waits for the disk is not on this way: see [`super::syncer`].
 
 use super::{
+    blocking,
     error::{AuditError, unusable},
     merkle::Frontier,
-    record::Record,
     segments,
+    signatures::Draft,
     tail::Tail,
 };
 use crate::base::time::Clock;
 use std::{
-    fs::DirBuilder,
+    fs::{DirBuilder, File},
+    io,
     os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, Sender},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::oneshot;
 
-/// The way to the writing thread. Dropped, it waits until everything handed over is durable.
-pub(super) struct SignatureWriter {
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-enum Job {
-    Append(Box<Record>, Answer<u64>),
-    Head(Answer<Frontier>),
-}
-
-type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
+/// The one writer of the signature log. Dropped, it waits until everything appended is durable.
+pub(super) struct SignatureWriter(Arc<Mutex<Writer>>);
 
 struct Writer {
     clock: Arc<dyn Clock>,
     frontier: Frontier,
+    line: Vec<u8>,
     tail: Tail,
 }
 
-/// Lines to be written together, and who waits for them.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    answers: Vec<Answer<u64>>,
-}
-
 impl SignatureWriter {
-    /// Finds the end of the log and starts the thread.
+    /// Finds the end of the log.
     pub(super) fn open(directory: PathBuf, clock: Arc<dyn Clock>, limit_bytes: u64) -> Result<Self, AuditError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(unusable("make", &directory))?;
         let end = segments::recover(&directory)?;
-        let not_started = || unusable("start a thread for", &directory);
-        let tail = Tail::new(directory.clone(), &end, limit_bytes).map_err(not_started())?;
-        let writer = Writer { clock, frontier: end.frontier, tail };
-        let (jobs, queue) = mpsc::channel();
-        let thread = thread::Builder::new().name("audit-write".to_owned()).spawn(move || writer.run(&queue));
-        Ok(Self { jobs: Some(jobs), thread: Some(thread.map_err(not_started())?) })
+        let tail = Tail::new(directory.clone(), &end, limit_bytes);
+        let tail = tail.map_err(unusable("start a thread for", &directory))?;
+        let writer = Writer { clock, frontier: end.frontier, line: Vec::new(), tail };
+        Ok(Self(Arc::new(Mutex::new(writer))))
     }
 
     /// Appends a record; returns its sequence number when it is written.
-    pub(super) async fn append(&self, record: Record) -> Result<u64, AuditError> {
-        self.ask(|answer| Job::Append(Box::new(record), answer)).await
+    pub(super) fn append(&self, record: &Draft) -> Result<u64, AuditError> {
+        locked(&self.0).append(record)
     }
 
     /// The head over all records so far, once they are durable.
     pub(super) async fn head(&self) -> Result<Frontier, AuditError> {
-        self.ask(Job::Head).await
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, AuditError> {
-        let gone = || unwritable("its writer has stopped");
-        let (answer, answered) = oneshot::channel();
-        self.jobs.as_ref().ok_or_else(gone)?.send(job(answer)).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
-    }
-}
-
-impl Drop for SignatureWriter {
-    fn drop(&mut self) {
-        self.jobs = None;
-        let _ = self.thread.take().map(JoinHandle::join);
+        let writer = Arc::clone(&self.0);
+        blocking(move || {
+            // Nobody who signs waits for the disk: the lock is given back first.
+            let (frontier, file) = locked(&writer).head()?;
+            if let Some(file) = file {
+                file.sync_data().map_err(|cause| {
+                    locked(&writer).tail.close();
+                    unwritable(&cause)
+                })?;
+            }
+            Ok(frontier)
+        })
+        .await
     }
 }
 
 impl Writer {
-    fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(job) = queue.recv() {
-            self.serve(job, queue);
-        }
+    fn append(&mut self, record: &Draft) -> Result<u64, AuditError> {
+        let seq = self.frontier.size() + 1;
+        self.line.clear();
+        record.finish(seq, self.clock.now(), &mut self.line);
+        self.tail.append(&self.line, &self.frontier).map_err(|cause| {
+            tracing::error!(%cause, "the signature log cannot be written; signing stops until it can");
+            unwritable(&cause)
+        })?;
+        self.frontier.push(self.line.trim_ascii_end());
+        Ok(seq)
+    }
+
+    fn head(&mut self) -> Result<(Frontier, Option<Arc<File>>), AuditError> {
+        let file = self.tail.file().map_err(|cause| unwritable(&cause))?;
+        Ok((self.frontier.clone(), file))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
         if let Err(cause) = self.tail.flush() {
             tracing::error!(%cause, "the end of the signature log could not be made durable");
         }
     }
-
-    /// Serves a job and all that wait behind it, up to a batch.
-    fn serve(&mut self, first: Job, queue: &Receiver<Job>) {
-        let mut batch = Batch::default();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            match job {
-                Job::Append(record, answer) => self.add(&mut batch, *record, answer),
-                Job::Head(answer) => {
-                    self.write(std::mem::take(&mut batch));
-                    let _ = answer.send(self.durable_head());
-                }
-            }
-            next = if batch.bytes.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
-        }
-        self.write(batch);
-    }
-
-    fn add(&self, batch: &mut Batch, mut record: Record, answer: Answer<u64>) {
-        record.seq = self.frontier.size() + batch.answers.len() as u64 + 1;
-        record.time = self.clock.now();
-        match record.to_line() {
-            Ok(line) => {
-                batch.bytes.extend_from_slice(line.as_bytes());
-                batch.bytes.push(b'\n');
-                batch.answers.push(answer);
-            }
-            Err(error) => drop(answer.send(Err(error))),
-        }
-    }
-
-    fn write(&mut self, batch: Batch) {
-        if batch.answers.is_empty() {
-            return;
-        }
-        let written = self.tail.append(&batch.bytes, &self.frontier).map_err(|cause| cause.to_string());
-        if let Err(cause) = &written {
-            tracing::error!(%cause, "the signature log cannot be written; signing stops until it can");
-        }
-        for (seq, answer) in (self.frontier.size() + 1..).zip(batch.answers) {
-            // Nobody may wait any more; the record stays, since the signature may have been made.
-            let _ = answer.send(written.clone().map(|()| seq).map_err(unwritable));
-        }
-        if written.is_ok() {
-            let lines = batch.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            lines.for_each(|line| self.frontier.push(line));
-        }
-    }
-
-    fn durable_head(&mut self) -> Result<Frontier, AuditError> {
-        self.tail.flush().map_err(|cause| unwritable(cause.to_string()))?;
-        Ok(self.frontier.clone())
-    }
 }
 
-fn unwritable(cause: impl Into<String>) -> AuditError {
-    AuditError::SignatureLogUnwritable { cause: cause.into() }
+fn locked(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    // The frontier grows only after its line was written, so a panic elsewhere does not spoil it.
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unwritable(cause: &io::Error) -> AuditError {
+    AuditError::SignatureLogUnwritable { cause: cause.to_string() }
 }
 
 /// A closed segment is about this long.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Long enough that a full queue goes out in one write, short enough that its first answer does not wait.
-const BATCH_BYTES: usize = 256 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::super::{
         segments::{LogLines, frontier_path, segment_path},
-        testing::{StoppedClock, record},
+        testing::{StoppedClock, caller, signed},
     };
     use super::*;
     use std::{fs, path::Path};
@@ -207,23 +152,29 @@ mod tests {
         append(&writer, 3).await;
         fs::create_dir(segment_path(directory.path(), 2)).unwrap();
 
-        let refused = writer.append(record(0)).await;
+        let refused = writer.append(&draft());
         fs::remove_dir(segment_path(directory.path(), 2)).unwrap();
 
         assert!(matches!(refused, Err(AuditError::SignatureLogUnwritable { .. })));
-        assert_eq!(writer.append(record(0)).await.unwrap(), 4);
+        assert_eq!(writer.append(&draft()).unwrap(), 4);
         assert_eq!(writer.head().await.unwrap(), frontier_of_lines(directory.path()));
     }
 
     /// Three records of the tests fill a segment.
     fn open(directory: &Path) -> SignatureWriter {
-        let limit_bytes = 2 * record(1).to_line().unwrap().len() as u64 + 100;
+        let mut line = Vec::new();
+        draft().finish(1, StoppedClock.now(), &mut line);
+        let limit_bytes = 2 * line.len() as u64 + 100;
         SignatureWriter::open(directory.to_owned(), Arc::new(StoppedClock), limit_bytes).unwrap()
+    }
+
+    fn draft() -> Draft {
+        Draft::of(&caller(), &signed()).unwrap()
     }
 
     async fn append(writer: &SignatureWriter, times: usize) {
         for _ in 0..times {
-            writer.append(record(0)).await.unwrap();
+            writer.append(&draft()).unwrap();
         }
     }
 

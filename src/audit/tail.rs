@@ -55,16 +55,26 @@ impl Tail {
     /// # Errors
     /// The disk refused.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.length_bytes == 0 {
-            return Ok(());
-        }
-        let file = self.writable()?;
+        let Some(file) = self.file()? else { return Ok(()) };
         if let Err(cause) = file.sync_data() {
-            self.file = None;
+            self.close();
             return Err(cause);
         }
         self.syncer.forget();
         Ok(())
+    }
+
+    /// The file that holds what may not be durable; none if nothing was appended to this segment.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn file(&mut self) -> io::Result<Option<Arc<File>>> {
+        if self.length_bytes == 0 { Ok(None) } else { self.writable().map(Some) }
+    }
+
+    /// The disk refused: the segment is opened anew before the next write.
+    pub(super) fn close(&mut self) {
+        self.file = None;
     }
 
     fn next_segment(&mut self, frontier: &Frontier) -> io::Result<()> {

@@ -66,7 +66,7 @@ impl Bench {
 
     pub(super) async fn sign_times(&self, times: usize) {
         for _ in 0..times {
-            self.audit.signed(&caller(), signed()).await.unwrap();
+            self.audit.signed(&caller(), &signed()).unwrap();
         }
     }
 
@@ -168,8 +168,8 @@ pub(super) fn record(seq: u64) -> Record {
 pub(super) fn signed() -> SignatureRecord {
     SignatureRecord {
         event: "key.sign",
-        object: key(),
-        algorithm: "ecdsa-sha256".to_owned(),
+        object: key().into(),
+        algorithm: "ecdsa-sha256",
         count: 1,
         digests_sha256: [7; 32],
     }

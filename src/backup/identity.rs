@@ -132,6 +132,7 @@ async fn change_places(
     let record = record_of(open, place.theirs, &seen, &keys.token).await?;
     let certificates = &open.inventory.key(place.theirs.id)?.certificates;
     add::store_objects(keys, &record, certificates).await?;
+    let _change = keys.index.change(place.ours.id);
     let mut transaction = keys.db.begin().await?;
     restored::forget(&mut transaction, place.ours.id).await?;
     restored::take_in(&mut transaction, &record).await?;

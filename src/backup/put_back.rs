@@ -78,6 +78,7 @@ impl<'a> Restoring<'a> {
         let detail = json!({ "keys": wanted.iter().map(|key| key.id.to_string()).collect::<Vec<_>>() });
         let intent = keys.audit.intent(self.caller, "key.restore", &object, detail).await?;
         let records = self.bring_into_token(&wanted, progress).await?;
+        let _changes: Vec<_> = records.iter().map(|record| keys.index.change(record.id)).collect();
         let mut transaction = keys.db.begin().await?;
         for record in &records {
             self.take_in(&mut transaction, record).await?;

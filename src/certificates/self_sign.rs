@@ -10,7 +10,7 @@ use crate::base::{
     ids::KeySelector,
     principal::{Caller, Role},
 };
-use crate::keys::{Keys, list::find, recorded, sign::check_use, signer::TokenSigner};
+use crate::keys::{Keys, index::KeyForUse, list::find, recorded, sign::check_use, signer::TokenSigner};
 use crate::pki::{
     issue::{CertificateTemplate, Issuer, issue},
     name::SubjectAltName,
@@ -30,7 +30,7 @@ pub async fn self_sign(
     require(caller, &[Role::Operator])?;
     let key = find(keys, selector).await?;
     let algorithm = request.signature_algorithm.unwrap_or_else(|| key.algorithm.default_signature());
-    check_use(&key, algorithm)?;
+    check_use(&KeyForUse::of(&key)?, algorithm)?;
     let days = request.days.unwrap_or(DEFAULT_DAYS);
     if !(1..=MOST_DAYS).contains(&days) {
         return Err(CertificateError::DaysOutOfRange { days });

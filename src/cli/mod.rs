@@ -22,7 +22,11 @@ mod reach;
 mod serve;
 mod status;
 
-use crate::app::{errors_page, settings::Environment, worker};
+use crate::app::{
+    description, errors_page,
+    settings::{Environment, LogReader},
+    worker,
+};
 use crate::client::{Client, url::ServerUrl};
 use clap::{Parser, Subcommand};
 use exit::CliError;
@@ -96,6 +100,9 @@ enum Command {
     /// Write a manual page for each command
     #[command(hide = true)]
     Man(man::Pages),
+    /// Print the description of the API, as OpenAPI 3.1
+    #[command(hide = true)]
+    Openapi,
     /// The child process that holds a token
     #[command(hide = true)]
     TokenWorker,
@@ -112,7 +119,8 @@ pub fn main() -> ExitCode {
         return if worker::serve().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let environment = Environment::read();
-    environment.log_to_stderr();
+    let is_service = matches!(arguments.command, Command::Serve);
+    environment.log_to_stderr(if is_service { LogReader::Operator } else { LogReader::User });
     let output = Output::new(arguments.output, arguments.quiet);
     match run(arguments, &environment, output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,6 +151,10 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
             Command::Man(asked) => man::write(&asked),
             Command::Errors => {
                 output::put(format_args!("{}", errors_page::page()));
+                Ok(())
+            }
+            Command::Openapi => {
+                output::put(format_args!("{}", description::openapi()));
                 Ok(())
             }
             Command::Login(login) => login::run(login, environment, output).await,
@@ -180,6 +192,7 @@ async fn with_instance(
         | Command::Init(_)
         | Command::Login(_)
         | Command::Man(_)
+        | Command::Openapi
         | Command::Serve
         | Command::TokenWorker => Ok(()),
     }

@@ -26,4 +26,4 @@ Examples:
   keyward serve -o json        first prints {\"event\":\"ready\",\"url\",\"socket\",\"ca_sha256\",\"pid\"}
 
 SIGTERM ends it when requests under way are answered, SIGHUP reads keyward.toml and the certificate again.
-Settings: [http] listen, names, connections in keyward.toml.";
+Settings: [http] listen, names, connections, requests_per_second in keyward.toml.";

@@ -1,6 +1,10 @@
-//! SQL of commands.
+//! SQL of commands and claims.
 
-use super::api::{CommandView, ProgressView};
+use super::{
+    CommandError,
+    api::{CommandView, ProgressView},
+    claims::{Answer, Keyed, Row},
+};
 use crate::base::{fault::Report, ids::CommandId, time::Timestamp};
 use crate::db::{Database, DbError, commit};
 use sqlx::{Row as _, sqlite::SqliteRow};
@@ -79,3 +83,100 @@ fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, name: &str) -> Result<O
 fn corrupt(error: &dyn std::fmt::Display) -> DbError {
     DbError::Corrupt { what: "commands", cause: error.to_string() }
 }
+
+/// Claims a request, or tells who had the key before. Claims from before `forget` are forgotten; a principal may have
+/// `most`.
+pub(super) async fn claim(
+    db: &Database,
+    keyed: &Keyed,
+    now: Timestamp,
+    (forget, most): (Timestamp, i64),
+) -> Result<Option<Row>, CommandError> {
+    if let Some(row) = find_claim(db, keyed).await?.filter(|row| row.created_at >= forget) {
+        return Ok(Some(row));
+    }
+    let mut transaction = db.begin().await?;
+    sqlx::query("DELETE FROM claims WHERE created_at < $1")
+        .bind(forget.as_millis())
+        .execute(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+    let count: i64 = sqlx::query("SELECT count(*) AS count FROM claims WHERE principal = $1")
+        .bind(&keyed.principal)
+        .fetch_one(&mut *transaction)
+        .await
+        .and_then(|row| row.try_get("count"))
+        .map_err(DbError::from)?;
+    if count >= most {
+        return Err(CommandError::ClaimsFull { most });
+    }
+    sqlx::query(
+        "INSERT INTO claims (principal, idempotency_key, request, state, created_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(&keyed.principal)
+    .bind(&keyed.key)
+    .bind(&keyed.request)
+    .bind(RUNNING)
+    .bind(now.as_millis())
+    .execute(&mut *transaction)
+    .await
+    .map_err(DbError::from)?;
+    commit(transaction).await?;
+    Ok(None)
+}
+
+pub(super) async fn find_claim(db: &Database, keyed: &Keyed) -> Result<Option<Row>, DbError> {
+    let row = sqlx::query("SELECT * FROM claims WHERE principal = $1 AND idempotency_key = $2")
+        .bind(&keyed.principal)
+        .bind(&keyed.key)
+        .fetch_optional(db.reader())
+        .await?;
+    row.as_ref().map(claim_of).transpose()
+}
+
+/// Writes that a claimed request was done.
+pub(super) async fn end_claim(
+    db: &Database,
+    keyed: &Keyed,
+    body_sha256: Option<String>,
+    answer: Option<&Answer>,
+) -> Result<(), DbError> {
+    let answer = answer.map(serde_json::to_string).transpose().map_err(|error| corrupt(&error))?;
+    let mut transaction = db.begin().await?;
+    sqlx::query(
+        "UPDATE claims SET state = $3, body_sha256 = $4, answer = $5 WHERE principal = $1 AND idempotency_key = $2",
+    )
+    .bind(&keyed.principal)
+    .bind(&keyed.key)
+    .bind(DONE)
+    .bind(body_sha256)
+    .bind(answer)
+    .execute(&mut *transaction)
+    .await?;
+    commit(transaction).await
+}
+
+pub(super) async fn drop_claim(db: &Database, keyed: &Keyed) -> Result<(), DbError> {
+    let mut transaction = db.begin().await?;
+    sqlx::query("DELETE FROM claims WHERE principal = $1 AND idempotency_key = $2")
+        .bind(&keyed.principal)
+        .bind(&keyed.key)
+        .execute(&mut *transaction)
+        .await?;
+    commit(transaction).await
+}
+
+fn claim_of(row: &SqliteRow) -> Result<Row, DbError> {
+    let state: String = row.try_get("state")?;
+    Ok(Row {
+        request: row.try_get("request")?,
+        is_done: state == DONE,
+        body_sha256: row.try_get("body_sha256")?,
+        answer: json(row, "answer")?,
+        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+    })
+}
+
+/// States of a claim.
+const RUNNING: &str = "running";
+const DONE: &str = "done";

@@ -1,10 +1,12 @@
-//! Commands: long work as a recorded unit with progress and result, whoever asked for it.
+//! Commands: long work as a recorded unit with progress and result, whoever asked for it; and [`claims`], by which a
+//! request is carried out once however often it is sent.
 //!
 //! Invariants: a command has a row before it begins; it ends once, with a result or a problem, whatever becomes
 //! of its work or of the disk; one that nobody works on any more is failed, never running for ever. While
 //! keyward runs, memory knows best: the row is the durable copy of how a command ended.
 
 pub mod api;
+pub mod claims;
 mod db;
 pub mod error;
 
@@ -19,6 +21,7 @@ use crate::base::{
 };
 use crate::db::Database;
 use api::{CommandState, CommandView};
+use claims::LiveClaims;
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -37,6 +40,7 @@ pub struct Commands {
     clock: Arc<dyn Clock>,
     /// Commands at work, and those whose end could not be written.
     live: Arc<Mutex<HashMap<CommandId, watch::Receiver<CommandView>>>>,
+    claims: LiveClaims,
 }
 
 /// How far a running command is; given to the work, which moves it on.
@@ -63,7 +67,7 @@ impl Commands {
     pub async fn open(db: Database, audit: Audit, clock: Arc<dyn Clock>) -> Result<Self, CommandError> {
         let report = Report::of(&CommandError::Interrupted);
         db::fail_running(&db, &report, clock.now()).await?;
-        Ok(Self { db, audit, clock, live: Arc::default() })
+        Ok(Self { db, audit, clock, live: Arc::default(), claims: LiveClaims::default() })
     }
 
     /// Records a command and begins its work in the background.
@@ -173,13 +177,13 @@ mod tests {
     /// Longer than any test: a wait that ends only because the command did.
     const LONG: Duration = Duration::from_secs(60);
 
-    struct Bench {
-        commands: Commands,
+    pub(super) struct Bench {
+        pub(super) commands: Commands,
         _directory: TempDir,
     }
 
     impl Bench {
-        async fn new() -> Self {
+        pub(super) async fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let db = Database::open(&directory.path().join("keyward.db")).await.unwrap();
             let writer = Writer { instance: InstanceId::new(), suffix: String::new() };

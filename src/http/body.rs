@@ -3,13 +3,16 @@
 
 use super::{HttpError, problem::Failure};
 use axum::{
-    RequestPartsExt as _,
-    body::Bytes,
+    RequestExt as _, RequestPartsExt as _,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use http_body_util::{BodyExt as _, LengthLimitError};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use std::{error::Error, time::Duration};
+use tokio::time::{error::Elapsed, timeout};
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -21,7 +24,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         if !is_json(request.headers()) {
             return Err(malformed("the body's Content-Type is not application/json"));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        let bytes = timeout(WHOLE_WITHIN, Bytes::from_request(request, state)).await.map_err(too_slow)?;
+        let bytes = bytes.map_err(|rejection| unread(&rejection))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| malformed(shape(&error)))
     }
 }
@@ -60,10 +64,22 @@ pub(super) struct RawBody(pub(super) Vec<u8>);
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        // Nobody else holds these bytes, so they are taken over, not copied.
-        Ok(Self(Bytes::from_request(request, state).await.map_err(unread)?.into()))
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let mut body = request.with_limited_body().into_body();
+        let mut bytes = Vec::new();
+        while let Some(piece) = next_piece(&mut body).await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Self(bytes))
     }
+}
+
+/// The next bytes of a body that has to keep arriving; none at its end.
+pub(super) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Failure> {
+    let frame = timeout(SILENCE, body.frame()).await.map_err(too_slow)?;
+    let frame = frame.transpose().map_err(|error| broken_off(&error))?;
+    // Trailers are nothing to us.
+    Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -71,9 +87,20 @@ fn is_json(headers: &HeaderMap) -> bool {
     given.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for use with map_err")]
-fn unread(rejection: BytesRejection) -> Failure {
+fn too_slow(_: Elapsed) -> Failure {
+    HttpError::TooSlow.into()
+}
+
+fn unread(rejection: &BytesRejection) -> Failure {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return HttpError::TooLarge.into();
+    }
+    malformed("the body broke off")
+}
+
+fn broken_off(error: &axum::Error) -> Failure {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    if causes.any(|cause| cause.is::<LengthLimitError>()) {
         return HttpError::TooLarge.into();
     }
     malformed("the body broke off")
@@ -104,6 +131,11 @@ fn field_of(text: &str) -> Option<String> {
 fn malformed(cause: impl Into<String>) -> Failure {
     HttpError::Malformed { cause: cause.into() }.into()
 }
+
+/// A JSON body has to be there by then.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
+/// An archive may pause for as long.
+const SILENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

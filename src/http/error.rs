@@ -25,6 +25,9 @@ pub enum HttpError {
     /// The body is larger than the route takes.
     #[error("the body is larger than this route takes")]
     TooLarge,
+    /// The body does not arrive.
+    #[error("the body did not arrive in time")]
+    TooSlow,
     /// Nobody is known to have sent it.
     #[error("the caller of this request is not known")]
     Unidentified,
@@ -43,7 +46,8 @@ crate::catalogue! {
     MALFORMED = Invalid, "request-malformed", "the request cannot be read", "compare it with the API's description; unknown fields are refused";
     METHOD_UNKNOWN = Invalid, "method-unknown", "the route has no such method", "use one of the methods that the header Allow names";
     TOO_LARGE = Invalid, "request-too-large", "the request is too large", "send less at once: digests instead of messages, or several requests";
-    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential";
+    TOO_SLOW = Invalid, "body-too-slow", "the body did not arrive in time", "a JSON body has to be there within 30 seconds, and an archive must not pause for as long; send it again on a new connection";
+    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential: an API token, which `keyward login --api-token-file` and KEYWARD_API_TOKEN_FILE name for the command line, or a client certificate";
     UNROUTED = NotFound, "route-unknown", "there is nothing at this path", "paths begin with /api/v1; compare with the API's description";
 }
 
@@ -54,6 +58,7 @@ impl Fault for HttpError {
             Self::Malformed { .. } => MALFORMED,
             Self::MethodUnknown { .. } => METHOD_UNKNOWN,
             Self::TooLarge => TOO_LARGE,
+            Self::TooSlow => TOO_SLOW,
             Self::Unidentified => UNIDENTIFIED,
             Self::Unrouted { .. } => UNROUTED,
         }

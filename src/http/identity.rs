@@ -41,7 +41,7 @@ pub(super) async fn identify(State(services): State<Services>, mut request: Requ
     if request.extensions().get::<Caller>().is_some() {
         return next.run(request).await;
     }
-    let id = RequestId::new();
+    let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(RequestId::new);
     let identified = shown(&request).map(|shown| services.access.identify(shown));
     match identified {
         Some(Ok(identity)) => {

@@ -1,7 +1,7 @@
 //! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
 //!
 //! [`router`] is given the nouns and nothing else. A request arrives with the [`Peer`] that it came
-//! from (as an extension); [`identity`] finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
+//! from (as an extension); `identity` finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
 
 pub mod api;
 mod audit;
@@ -13,10 +13,16 @@ mod commands;
 mod credentials;
 pub mod error;
 mod exports;
+mod health;
+mod idempotency;
 mod identity;
 mod instance;
 mod keys;
 mod line;
+mod meters;
+mod metrics;
+mod observe;
+pub mod openapi;
 mod permit;
 mod problem;
 mod routes;
@@ -24,12 +30,15 @@ mod token;
 mod whoami;
 
 pub use error::HttpError;
+pub use health::Health;
 pub use identity::Peer;
+pub use meters::{ConnectionMeter, Meters};
 pub use routes::router;
 
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::backup::Backups;
+use crate::base::fault::Entry;
 use crate::commands::Commands;
 use crate::keys::Keys;
 
@@ -42,8 +51,14 @@ pub struct Services {
     pub backups: Backups,
     /// Long work.
     pub commands: Commands,
+    /// Whether the process can serve.
+    pub health: Health,
     /// Inventory and token.
     pub keys: Keys,
+    /// Every problem code there is, for the API's description; catalogues above this folder are among them.
+    pub problems: fn() -> Vec<Entry>,
+    /// What is counted.
+    pub meters: Meters,
 }
 
 impl Services {

@@ -3,7 +3,7 @@
 use super::{
     HttpError, Services,
     api::ProblemView,
-    error::{METHOD_UNKNOWN, TOO_LARGE},
+    error::{METHOD_UNKNOWN, TOO_LARGE, TOO_SLOW},
 };
 use crate::access::error::RATE_EXCEEDED;
 use crate::audit::{ObjectRef, Outcome, Verdict};
@@ -12,6 +12,7 @@ use crate::base::{
     ids::RequestId,
     principal::Caller,
 };
+use crate::commands::error as commands;
 use axum::{
     Json,
     extract::{OriginalUri, Request, State},
@@ -43,6 +44,15 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Of an answer that is a problem: what is counted.
+#[derive(Clone)]
+pub(super) struct Told {
+    /// The problem's code.
+    pub(super) code: String,
+    /// Its kind.
+    pub(super) kind: &'static str,
+}
+
 /// What there is where no route is.
 pub(super) async fn not_found(method: Method, OriginalUri(uri): OriginalUri) -> Failure {
     HttpError::Unrouted { method: method.to_string(), path: uri.path().to_owned() }.into()
@@ -65,6 +75,12 @@ pub(super) fn refusal(fault: &dyn Fault, request: RequestId) -> Response {
     response
 }
 
+/// A problem where nobody asked who calls.
+pub(super) fn refused(fault: &dyn Fault, request: RequestId) -> Response {
+    let report = Report::of(fault);
+    document(status(&report), report, request.to_string())
+}
+
 /// Around every request of an identified caller: a fault becomes a problem document, and a refusal becomes an audit
 /// record.
 pub(super) async fn respond(State(services): State<Services>, request: Request, next: Next) -> Response {
@@ -72,7 +88,8 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
         return refusal(&HttpError::Unidentified, RequestId::new());
     };
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(caller.clone());
     let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
     let Failure { report, particulars } = failure;
     if report.kind == Kind::Internal {
@@ -86,6 +103,7 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
     if let Some(allowed) = response.headers().get(header::ALLOW) {
         document.headers_mut().insert(header::ALLOW, allowed.clone());
     }
+    document.extensions_mut().insert(caller);
     document
 }
 
@@ -99,6 +117,9 @@ async fn record_refusal(services: &Services, caller: &Caller, report: &Report, (
 }
 
 fn document(status: StatusCode, report: Report, request_id: String) -> Response {
+    let told = Told { code: report.code.clone(), kind: report.kind.as_str() };
+    let may_pass = report.kind == Kind::Unavailable || report.code == commands::IN_PROGRESS.code;
+    let is_slow = report.code == TOO_SLOW.code;
     let problem = ProblemView {
         r#type: format!("https://keyward.invalid/problems/{}", report.code),
         title: report.title,
@@ -111,14 +132,20 @@ fn document(status: StatusCode, report: Report, request_id: String) -> Response 
     };
     let mut response = (status, Json(problem)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if report.kind == Kind::Unavailable {
+    if may_pass {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if is_slow {
+        // RFC 9110, section 15.5.9.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.extensions_mut().insert(told);
     response
 }
 
-fn status(report: &Report) -> StatusCode {
-    // Three situations for which HTTP has a status of its own.
+/// The status of a problem.
+pub(super) fn status(report: &Report) -> StatusCode {
+    // Four situations for which HTTP has a status of its own.
     if report.code == METHOD_UNKNOWN.code {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
@@ -127,6 +154,9 @@ fn status(report: &Report) -> StatusCode {
     }
     if report.code == RATE_EXCEEDED.code {
         return StatusCode::TOO_MANY_REQUESTS;
+    }
+    if report.code == TOO_SLOW.code {
+        return StatusCode::REQUEST_TIMEOUT;
     }
     match report.kind {
         Kind::Conflict => StatusCode::CONFLICT,
@@ -137,5 +167,37 @@ fn status(report: &Report) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::TokenAbsent | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::CommandError;
+    use crate::token::TokenError;
+
+    fn answered(fault: &dyn Fault) -> (u16, Option<String>, Told) {
+        let response = refused(fault, RequestId::new());
+        let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let told = response.extensions().get::<Told>().unwrap().clone();
+        (response.status().as_u16(), retry, told)
+    }
+
+    #[test]
+    fn a_full_queue_is_a_503_that_says_when_to_come_again_and_is_counted() {
+        let (status, retry, told) = answered(&TokenError::Busy { token: "t".to_owned(), waiting: 1_024 });
+
+        assert_eq!((status, retry.as_deref()), (503, Some("1")));
+        assert_eq!((told.code.as_str(), told.kind), ("token-busy", "unavailable"));
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_says_when_to_come_again() {
+        let request = || "POST /keys".to_owned();
+        let at = crate::base::time::Timestamp::from_millis(0);
+
+        assert_eq!(answered(&CommandError::InProgress { request: request() }).1.as_deref(), Some("1"));
+        assert_eq!(answered(&CommandError::RequestInterrupted { request: request(), at }).1, None);
+        assert_eq!(answered(&HttpError::TooLarge).1, None);
     }
 }

@@ -1,10 +1,14 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, credentials, exports,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health,
+    idempotency::once,
     identity::identify,
     instance, keys,
     line::Line,
+    metrics,
+    observe::observe,
+    openapi,
     problem::{no_such_method, not_found, respond},
     token, whoami,
 };
@@ -34,6 +38,9 @@ pub fn router(services: Services) -> Router {
         .route("/coverage", get(backups::coverage))
         .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
+        .route("/docs", get(openapi::page::html))
+        .route("/docs/script.js", get(openapi::page::script))
+        .route("/docs/style.css", get(openapi::page::style))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -46,23 +53,30 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/public", get(keys::public))
         .route("/keys/{key}/self-signed", post(certificates::self_sign))
         .route("/keys/{key}/sign", post(keys::sign))
+        .route("/openapi.json", get(openapi::show))
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
         .route("/whoami", get(whoami::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(services.clone(), once))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Line::new()));
     Router::new()
         .nest("/api/v1", api)
+        .route("/metrics", get(metrics::show))
         .fallback(not_found)
+        .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(services.clone(), respond))
         .layer(middleware::from_fn_with_state(services.clone(), identify))
+        .route("/healthz", get(health::live).fallback(health::no_other_method))
+        .route("/readyz", get(health::ready).fallback(health::no_other_method))
+        .layer(middleware::from_fn_with_state(services.clone(), observe))
         .with_state(services)
 }
 
 /// Bytes a request may have: 64 messages of some length, in base64.
-const BODY_BYTES: usize = 4 << 20;
+pub(super) const BODY_BYTES: usize = 4 << 20;
 /// Bytes an archive may have: some 200,000 keys.
-const ARCHIVE_BYTES: usize = 256 << 20;
+pub(super) const ARCHIVE_BYTES: usize = 256 << 20;

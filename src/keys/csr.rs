@@ -1,6 +1,6 @@
 //! `key csr`: a PKCS#10 request (RFC 2986) signed by the key in the token.
 
-use super::{KeyError, Keys, api::CsrRequest, list, recorded, sign::check_use, signer::TokenSigner};
+use super::{KeyError, Keys, api::CsrRequest, index::KeyForUse, list, recorded, sign::check_use, signer::TokenSigner};
 use crate::access::require;
 use crate::base::{
     ids::KeySelector,
@@ -25,7 +25,7 @@ pub async fn build(
     require(caller, &[Role::Operator])?;
     let key = list::find(keys, selector).await?;
     let algorithm = request.signature_algorithm.unwrap_or_else(|| key.algorithm.default_signature());
-    check_use(&key, algorithm)?;
+    check_use(&KeyForUse::of(&key)?, algorithm)?;
     let subject: Subject = request.subject.parse()?;
     let names = request.san.iter().map(|name| name.parse()).collect::<Result<Vec<SubjectAltName>, _>>()?;
     let signer = TokenSigner::new(&keys.token, &key, algorithm)?;

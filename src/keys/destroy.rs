@@ -54,6 +54,7 @@ pub(super) async fn finish(
     objects: usize,
 ) -> Result<Timestamp, KeyError> {
     let destroyed_at = keys.clock.now();
+    let _change = keys.index.change(key.id);
     let mut transaction = keys.db.begin().await?;
     db::bury(&mut transaction, key, destroyed_at).await?;
     keys.audit.result(&mut transaction, intent, Verdict::ok(json!({ "objects": objects }))).await?;

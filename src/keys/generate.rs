@@ -157,6 +157,7 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
 }
 
 async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord, former: Option<KeyId>) -> Result<(), KeyError> {
+    let _change = former.map(|former| keys.index.change(former));
     let mut transaction = keys.db.begin().await?;
     if let Some(former) = former {
         db::forget(&mut transaction, former).await?;

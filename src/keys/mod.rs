@@ -14,6 +14,7 @@ pub(crate) mod db;
 pub mod destroy;
 pub mod error;
 pub mod generate;
+pub mod index;
 pub mod keks;
 pub mod list;
 pub mod probe;
@@ -32,6 +33,7 @@ use crate::base::{custody::Posture, principal::Caller, time::Clock};
 use crate::db::Database;
 use crate::pki::PkiError;
 use crate::token::Token;
+use index::KeyIndex;
 use serde_json::{Value, json};
 use std::{future::Future, sync::Arc};
 
@@ -40,6 +42,8 @@ use std::{future::Future, sync::Arc};
 pub struct Keys {
     /// The inventory.
     pub db: Database,
+    /// What of it is in use.
+    pub index: KeyIndex,
     /// Where everything is recorded.
     pub audit: Audit,
     /// Where the keys are.

@@ -1,9 +1,9 @@
 //! `key sign`: signatures by a key in the token, recorded before they are given out.
 
 use super::{
-    KeyError, KeyRecord, Keys,
+    KeyError, Keys,
     api::{SignAnswer, SignRequest},
-    scope,
+    index::{KeyForUse, find_for_use},
 };
 use crate::access::require;
 use crate::audit::SignatureRecord;
@@ -14,8 +14,10 @@ use crate::base::{
     principal::{Caller, Role},
 };
 use crate::pki::signature::digest as digest_of;
+use crate::token::message::SignJob;
 use base64ct::{Base64, Encoding as _};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// Signs 1 to 64 digests or messages.
 ///
@@ -29,19 +31,20 @@ pub async fn sign(
     request: SignRequest,
 ) -> Result<SignAnswer, KeyError> {
     require(caller, &[Role::Operator, Role::Signer])?;
-    let key = scope::find(keys, caller, selector).await?;
+    let key = find_for_use(keys, caller, selector).await?;
     let algorithm = request.algorithm.unwrap_or_else(|| key.algorithm.default_signature());
     check_use(&key, algorithm)?;
     let inputs = inputs(&key, algorithm, &request)?;
     let record = SignatureRecord {
         event: "key.sign",
-        object: key.object(),
-        algorithm: algorithm.to_string(),
+        object: Arc::clone(&key.object),
+        algorithm: algorithm.as_str(),
         count: inputs.len(),
         digests_sha256: hash_all(&inputs),
     };
-    let signatures = keys.token.sign(key.id, key.public_key()?.sha256(), algorithm, inputs).await?;
-    keys.audit.signed(caller, record).await?;
+    let job = SignJob { key: key.id, public_key_sha256: key.public_key_sha256, algorithm, inputs };
+    let signatures = keys.token.sign(&caller.principal().id, job).await?;
+    keys.audit.signed(caller, &record)?;
     let signatures = signatures.iter().map(|signature| Base64::encode_string(signature)).collect();
     Ok(SignAnswer { key: key.id, algorithm, signatures })
 }
@@ -50,7 +53,7 @@ pub async fn sign(
 ///
 /// # Errors
 /// It is internal, not active, not for signing, or of another family.
-pub fn check_use(key: &KeyRecord, algorithm: SignatureAlgorithm) -> Result<(), KeyError> {
+pub fn check_use(key: &KeyForUse, algorithm: SignatureAlgorithm) -> Result<(), KeyError> {
     let label = || key.label.clone();
     if key.purpose.is_internal() {
         return Err(KeyError::Internal { key: label(), purpose: key.purpose });
@@ -67,7 +70,7 @@ pub fn check_use(key: &KeyRecord, algorithm: SignatureAlgorithm) -> Result<(), K
     Ok(())
 }
 
-fn inputs(key: &KeyRecord, algorithm: SignatureAlgorithm, request: &SignRequest) -> Result<Vec<Vec<u8>>, KeyError> {
+fn inputs(key: &KeyForUse, algorithm: SignatureAlgorithm, request: &SignRequest) -> Result<Vec<Vec<u8>>, KeyError> {
     let (digests, messages) = (request.digests.len(), request.messages.len());
     if (digests == 0) == (messages == 0) || digests > MOST || messages > MOST {
         return Err(KeyError::WrongCount { digests, messages });
@@ -117,29 +120,19 @@ const MOST_BYTES: usize = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{
-        algorithm::KeyAlgorithm,
-        custody::{Enforcement, KeyPolicy, Origin, Presence, Purpose},
-        ids::KeyId,
-        time::Timestamp,
-    };
+    use crate::audit::ObjectRef;
+    use crate::base::{algorithm::KeyAlgorithm, custody::Purpose, ids::KeyId};
 
-    fn key(algorithm: KeyAlgorithm) -> KeyRecord {
-        KeyRecord {
-            id: KeyId::new(),
+    fn key(algorithm: KeyAlgorithm) -> KeyForUse {
+        let id = KeyId::new();
+        KeyForUse {
+            id,
             label: "web".parse().unwrap(),
             algorithm,
-            policy: KeyPolicy::TokenOnly,
-            enforcement: Enforcement::Token,
             purpose: Purpose::Signing,
-            approvals: 0,
-            origin: Origin::Generated,
             state: KeyState::Active,
-            presence: Presence::Present,
-            token: "t".to_owned(),
-            public_key_pem: String::new(),
-            comment: String::new(),
-            created_at: Timestamp::from_millis(0),
+            public_key_sha256: [7; 32],
+            object: ObjectRef::new("key", id, "web").into(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::base::{
     signing::{SignatureFuture, Signer, SignerError},
 };
 use crate::pki::signature::digest;
-use crate::token::{Token, TokenError};
+use crate::token::{Token, TokenError, message::SignJob};
 
 /// A key in the token that signs structures: CSRs, certificates, checkpoints, manifests.
 #[derive(Clone, Debug)]
@@ -44,7 +44,9 @@ impl TokenSigner {
             Some(by) => digest(by, message),
             None => message.to_vec(),
         };
-        let mut signatures = self.token.sign(self.key, self.public_key_sha256, self.algorithm, vec![input]).await?;
+        let (key, public_key_sha256, algorithm) = (self.key, self.public_key_sha256, self.algorithm);
+        let job = SignJob { key, public_key_sha256, algorithm, inputs: vec![input] };
+        let mut signatures = self.token.sign("", job).await?;
         signatures.pop().ok_or_else(|| TokenError::Protocol { detail: "a signature was answered by none".to_owned() })
     }
 }

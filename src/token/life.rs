@@ -1,6 +1,6 @@
 //! The life of a worker: it starts with the first job, is fed from the queue, watched, ended and replaced.
 //!
-//! At most two jobs a session are with the child. A caller is answered at its deadline; the child is told, and drops
+//! At most two jobs a session are with the child, and one of these places is never a batch's. A caller is answered at its deadline; the child is told, and drops
 //! the job if it has not begun it; one that is still at it a quarter of a second later is killed. After a death, what
 //! cannot have changed the token is sent again once; the rest is answered as lost.
 
@@ -8,8 +8,10 @@ use super::{
     address::TokenDescription,
     backoff::Backoff,
     error::TokenError,
+    figures::{Figures, Tally},
     frame,
     message::{Operation, RequestRef, Response},
+    outbox::Outbox,
     pool::TokenSettings,
     process::{self, GRACE, ORDERLY_END, Worker},
     queue::{Job, Lane, Queue},
@@ -20,18 +22,17 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::unix::OwnedWriteHalf,
-    sync::{Notify, mpsc},
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
-use zeroize::Zeroizing;
 
 /// What callers and the worker's supervision share.
 #[derive(Debug)]
 pub(super) struct Shared {
     settings: Arc<TokenSettings>,
     state: Mutex<State>,
+    tally: Tally,
     closing: Notify,
 }
 
@@ -62,7 +63,7 @@ enum Life {
 /// What leads to a worker that serves.
 #[derive(Debug)]
 struct Link {
-    frames: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
+    outbox: Outbox,
     hanging: Arc<Notify>,
 }
 
@@ -91,7 +92,7 @@ impl Ending {
 
 impl Shared {
     pub(super) fn new(settings: Arc<TokenSettings>) -> Self {
-        Self { settings, state: Mutex::default(), closing: Notify::new() }
+        Self { settings, state: Mutex::default(), tally: Tally::default(), closing: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,6 +107,18 @@ impl Shared {
     /// What the last worker's token said of itself.
     pub(super) fn description(&self) -> Option<TokenDescription> {
         self.state().description.clone()
+    }
+
+    /// How the pool stands.
+    pub(super) fn figures(&self) -> Figures {
+        let state = self.state();
+        Figures {
+            is_serving: matches!(state.life, Life::Serving(_)),
+            waiting_single: state.queue.waiting(Lane::Single),
+            waiting_batch: state.queue.waiting(Lane::Batch),
+            under_way: state.under_way.len(),
+            met: self.tally.met(),
+        }
     }
 
     /// Takes a job into its lane under a number of its own, and starts a worker if there is none.
@@ -152,7 +165,10 @@ impl Shared {
             return Err(failure.clone());
         }
         match state.queue.waiting_if_full(lane) {
-            Some(waiting) => Err(TokenError::Busy { token: self.token(), waiting }),
+            Some(waiting) => {
+                self.tally.turned_away();
+                Err(TokenError::Busy { token: self.token(), waiting })
+            }
             None => Ok(()),
         }
     }
@@ -189,12 +205,12 @@ impl Shared {
     /// Feeds one worker until it is gone.
     async fn serve(&self, worker: Worker) {
         let Worker { mut child, mut reader, writer, description } = worker;
-        let (sender, frames) = mpsc::unbounded_channel();
-        let mut feeding = tokio::spawn(feed(writer, frames));
+        let (outbox, feeder) = Outbox::new(writer);
+        let mut feeding = tokio::spawn(feeder.run());
         let hanging = Arc::new(Notify::new());
-        self.welcome(description, Link { frames: sender, hanging: Arc::clone(&hanging) });
+        self.welcome(description, Link { outbox, hanging: Arc::clone(&hanging) });
         let mut reading = Box::pin(async {
-            while let Ok(Some(response)) = frame::read::<Response>(&mut reader).await {
+            while let Ok(Some(response)) = reader.next::<Response>().await {
                 self.finish(response);
             }
         });
@@ -220,6 +236,7 @@ impl Shared {
         let mut state = self.state();
         state.description = Some(description);
         if matches!(state.life, Life::Starting) {
+            self.tally.worker();
             state.life = Life::Serving(link);
             self.dispatch(&mut state);
         }
@@ -235,13 +252,16 @@ impl Shared {
 
     /// Hands jobs over while the child has room.
     fn dispatch(&self, state: &mut State) {
-        while state.under_way.len() < 2 * self.settings.sessions {
+        let places = 2 * self.settings.sessions;
+        while state.under_way.len() < places {
             let Life::Serving(link) = &state.life else { return };
-            let Some(job) = state.queue.next() else { return };
+            let batches = state.under_way.values().filter(|job| job.lane == Lane::Batch).count();
+            // One place stays free of them, so that a single finds the way into the child open.
+            let Some(job) = state.queue.next((places - 1).saturating_sub(batches)) else { return };
             match job.frame() {
                 Ok(Some(bytes)) => {
-                    if link.frames.send(bytes).is_err() {
-                        // The feeder is gone, and so is the worker: the job was never sent.
+                    if link.outbox.send(bytes).is_err() {
+                        // The worker is gone: the job was never sent, or not whole.
                         state.queue.put_back(job);
                         state.life = Life::Starting;
                         return;
@@ -266,6 +286,7 @@ impl Shared {
     /// A caller's time is over: forget the job if it still waits, here or in the child, and end the worker if it has
     /// begun it and is still at it soon after.
     pub(super) fn give_up(self: &Arc<Self>, id: u64) {
+        self.tally.late();
         let mut state = self.state();
         state.queue.forget(id);
         if !state.under_way.contains_key(&id) {
@@ -273,8 +294,8 @@ impl Shared {
         }
         if let Life::Serving(link) = &state.life {
             let cancel = frame::encode(&RequestRef { id, deadline_ms: 0, operation: &Operation::Cancel });
-            // Where the feeder is gone the worker is too.
-            let _ = cancel.map(|bytes| link.frames.send(bytes));
+            // Where it cannot be sent the worker is gone.
+            let _ = cancel.and_then(|bytes| link.outbox.send(bytes));
         }
         let shared = Arc::clone(self);
         tokio::spawn(async move {
@@ -323,25 +344,22 @@ impl Shared {
     }
 }
 
-async fn feed(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>) {
-    while let Some(bytes) = frames.recv().await {
-        if frame::write(&mut writer, &bytes).await.is_err() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::token::{
         address::TokenAddress,
+        frame::Frames,
         message::{Answer, Request},
         pin::PinSource,
     };
     use std::process::Stdio;
     use tokio::{
-        net::{UnixStream, unix::OwnedReadHalf},
+        io::AsyncWriteExt as _,
+        net::{
+            UnixStream,
+            unix::{OwnedReadHalf, OwnedWriteHalf},
+        },
         process::Command,
         sync::oneshot,
         task::yield_now,
@@ -366,7 +384,7 @@ mod tests {
     }
 
     /// A worker whose side of the socket the test plays; its process ends when its standard input is closed.
-    fn worker() -> (Worker, OwnedReadHalf, OwnedWriteHalf) {
+    fn worker() -> (Worker, Frames<OwnedReadHalf>, OwnedWriteHalf) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (reader, writer) = ours.into_split();
         let description = TokenDescription {
@@ -380,13 +398,18 @@ mod tests {
         };
         let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let (their_reader, their_writer) = theirs.into_split();
-        (Worker { child, reader, writer, description }, their_reader, their_writer)
+        (Worker { child, reader: Frames::new(reader), writer, description }, Frames::new(their_reader), their_writer)
     }
 
     fn ask(shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
+        ask_in(Lane::Batch, shared, operation)
+    }
+
+    /// A single finds a place in the child beside the one batch that one session has there.
+    fn ask_in(lane: Lane, shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
         let (answer, outcome) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(600);
-        let job = Job { id: 0, operation, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let job = Job { id: 0, operation, lane, client: String::new(), deadline, deaths: 0, answer };
         (shared.take_in(job).unwrap(), outcome)
     }
 
@@ -395,12 +418,12 @@ mod tests {
         tokio::spawn(async move { shared.serve(worker).await })
     }
 
-    async fn next(reader: &mut OwnedReadHalf) -> Request {
-        frame::read(reader).await.unwrap().unwrap()
+    async fn next(reader: &mut Frames<OwnedReadHalf>) -> Request {
+        reader.next().await.unwrap().unwrap()
     }
 
     async fn reply(writer: &mut OwnedWriteHalf, id: u64, result: Result<Answer, TokenError>) {
-        frame::write(writer, &frame::encode(&Response { id, result }).unwrap()).await.unwrap();
+        writer.write_all(&frame::encode(&Response { id, result }).unwrap()).await.unwrap();
     }
 
     fn is_lost(outcome: &Result<Answer, TokenError>, of: &str) -> bool {
@@ -413,7 +436,7 @@ mod tests {
         let (worker, mut reader, mut writer) = worker();
         let serving = serve(&shared, worker);
         let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
-        let (queued, queued_outcome) = ask(&shared, Operation::ListKeks);
+        let (queued, queued_outcome) = ask_in(Lane::Single, &shared, Operation::ListKeks);
         let _ = (next(&mut reader).await, next(&mut reader).await);
 
         drop(queued_outcome);
@@ -474,12 +497,12 @@ mod tests {
         let (worker, mut reader, mut writer) = worker();
         let serving = serve(&shared, worker);
         let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
-        let (_, cleared_outcome) = ask(&shared, Operation::ListKeks);
+        let (_, cleared_outcome) = ask_in(Lane::Single, &shared, Operation::ListKeks);
         let (_, waiting_outcome) = ask(&shared, Operation::Probe);
         let _ = (next(&mut reader).await, next(&mut reader).await);
 
         shared.close().await;
-        assert!(frame::read::<Request>(&mut reader).await.unwrap().is_none(), "the child sees the end");
+        assert!(reader.next::<Request>().await.unwrap().is_none(), "the child sees the end");
         reply(&mut writer, begun, Ok(Answer::Count(3))).await;
         drop((reader, writer));
         serving.await.unwrap();
@@ -490,7 +513,15 @@ mod tests {
         assert!(is_lost(&waiting_outcome.await.unwrap(), "probe"));
         let (answer, _) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let late = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let late = Job {
+            id: 0,
+            operation: Operation::Refresh,
+            lane: Lane::Batch,
+            client: String::new(),
+            deadline,
+            deaths: 0,
+            answer,
+        };
         assert!(matches!(shared.take_in(late), Err(TokenError::WorkerLost { .. })));
     }
 
@@ -505,7 +536,15 @@ mod tests {
         }
         let (answer, _) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let third = Job { id: 0, operation: Operation::Refresh, lane: Lane::Batch, deadline, deaths: 0, answer };
+        let third = Job {
+            id: 0,
+            operation: Operation::Refresh,
+            lane: Lane::Batch,
+            client: String::new(),
+            deadline,
+            deaths: 0,
+            answer,
+        };
 
         assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
         assert!(matches!(shared.state().life, Life::Idle));

@@ -2,8 +2,8 @@
 //!
 //! [`Token`] is what the nouns call; `setup` has what needs the SO PIN. Behind them `supervisor` has the deadlines,
 //! `queue` the lanes, `life` the child from its start to its end, `backoff` the pauses between two children,
-//! `process` the child itself; [`message`] is what crosses the process border, framed by `frame`; everything below
-//! [`worker`] runs in the child only. The PIN and plain key bytes exist on that side alone.
+//! `process` the child itself, `outbox` the way to it; [`message`] is what crosses the process border, framed by
+//! `frame`; everything below [`worker`] runs in the child only. The PIN and plain key bytes exist on that side alone.
 //!
 //! Invariants: a request is answered at its deadline whatever the module does; a request that could
 //! have changed the token is never sent twice; no handle outlives its session; no search for objects
@@ -13,9 +13,11 @@ pub mod address;
 pub mod api;
 mod backoff;
 pub mod error;
+pub mod figures;
 mod frame;
 mod life;
 pub mod message;
+mod outbox;
 mod payload;
 pub mod pin;
 mod pool;
@@ -26,5 +28,6 @@ mod supervisor;
 pub mod worker;
 
 pub use error::TokenError;
+pub use figures::Figures;
 pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
 pub use setup::make_token;

@@ -6,6 +6,7 @@ use super::{
     address::{TokenAddress, TokenDescription},
     api::Capabilities,
     error::TokenError,
+    figures::Figures,
     message::{
         Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
         OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
@@ -15,7 +16,6 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::base::{
-    algorithm::SignatureAlgorithm,
     custody::{KekPurpose, ReleasePermit},
     ids::{KekId, KeyId},
     secret::Secret,
@@ -109,6 +109,12 @@ impl Token {
         self.settings.so_pin.is_some()
     }
 
+    /// How the pool stands; starts nothing.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.supervisor.figures()
+    }
+
     /// What the token says of itself; starts the worker.
     ///
     /// # Errors
@@ -182,25 +188,22 @@ impl Token {
         self.key(Operation::Generate(key), LONG).await
     }
 
-    /// Signs digests (for Ed25519: messages) with the key whose public key is named, in order.
+    /// Signs digests (for Ed25519: messages) with the key whose public key is named, in order. Clients that wait are
+    /// served in turn; keyward itself is the one without a name.
     ///
     /// # Errors
     /// [`TokenError::AnotherKey`] if the object has another public key; [`TokenError::Busy`] and
     /// [`TokenError::Deadline`] may be tried again.
-    pub async fn sign(
-        &self,
-        key: KeyId,
-        public_key_sha256: [u8; 32],
-        algorithm: SignatureAlgorithm,
-        inputs: Vec<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>, TokenError> {
-        let lane = if inputs.len() == 1 { Lane::Single } else { Lane::Batch };
-        let pieces = inputs.chunks(BATCH_PIECE).map(|piece| {
-            let job = SignJob { key, public_key_sha256, algorithm, inputs: piece.to_vec() };
-            self.supervisor.submit(Operation::Sign(job), lane, SHORT)
-        });
-        let waiting = pieces.collect::<Result<Vec<_>, _>>()?;
-        let mut signatures = Vec::with_capacity(inputs.len());
+    pub async fn sign(&self, client: &str, job: SignJob) -> Result<Vec<Vec<u8>>, TokenError> {
+        let count = job.inputs.len();
+        let lane = if count == 1 { Lane::Single } else { Lane::Batch };
+        let mut inputs = job.inputs.into_iter();
+        let mut waiting = Vec::with_capacity(count.div_ceil(BATCH_PIECE));
+        while inputs.len() > 0 {
+            let piece = SignJob { inputs: inputs.by_ref().take(BATCH_PIECE).collect(), ..job };
+            waiting.push(self.supervisor.submit_for(client.to_owned(), Operation::Sign(piece), lane, SHORT)?);
+        }
+        let mut signatures = Vec::with_capacity(count);
         for piece in waiting {
             match piece.answer().await? {
                 Answer::Signatures(some) => signatures.extend(some),

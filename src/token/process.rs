@@ -3,7 +3,7 @@
 use super::{
     address::TokenDescription,
     error::TokenError,
-    frame,
+    frame::{self, Frames},
     message::{Answer, Operation, PlainSecret, RequestRef, Response},
     pin::RefusedPin,
     pool::TokenSettings,
@@ -12,6 +12,7 @@ use super::{
 use crate::base::secret::Secret;
 use std::{os::unix::net::UnixStream as StdUnixStream, process::Stdio, time::Duration};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -23,7 +24,7 @@ use tokio::{
 /// A child process that has opened its token.
 pub(super) struct Worker {
     pub(super) child: Child,
-    pub(super) reader: OwnedReadHalf,
+    pub(super) reader: Frames<OwnedReadHalf>,
     pub(super) writer: OwnedWriteHalf,
     pub(super) description: TokenDescription,
 }
@@ -36,7 +37,8 @@ impl Worker {
 
     async fn open(settings: &TokenSettings, lock_name: &str) -> Result<Self, TokenError> {
         let (child, socket) = start_process(settings)?;
-        let (mut reader, mut writer) = socket.into_split();
+        let (reader, mut writer) = socket.into_split();
+        let mut reader = Frames::new(reader);
         match ask(settings, &mut reader, &mut writer, settings.open(lock_name), START_LIMIT).await? {
             Answer::Description(description) => Ok(Self { child, reader, writer, description }),
             other => Err(TokenError::Protocol { detail: format!("`open` was answered by {}", other.name()) }),
@@ -115,7 +117,8 @@ pub(super) async fn run_first(
     limit: Duration,
 ) -> Result<Answer, TokenError> {
     let (mut child, socket) = start_process(settings)?;
-    let (mut reader, mut writer) = socket.into_split();
+    let (reader, mut writer) = socket.into_split();
+    let mut reader = Frames::new(reader);
     let answer = ask(settings, &mut reader, &mut writer, operation, limit).await;
     drop((reader, writer));
     end(&mut child, Instant::now() + GRACE).await;
@@ -159,7 +162,7 @@ fn spawn(settings: &TokenSettings) -> std::io::Result<(Child, UnixStream)> {
 /// One question and its answer, before the queue is in use.
 async fn ask(
     settings: &TokenSettings,
-    reader: &mut OwnedReadHalf,
+    reader: &mut Frames<OwnedReadHalf>,
     writer: &mut OwnedWriteHalf,
     operation: Operation,
     limit: Duration,
@@ -170,8 +173,8 @@ async fn ask(
     let lost = || TokenError::WorkerLost { token: token.clone(), operation: name.clone() };
     let bytes = frame::encode(&RequestRef { id: 0, deadline_ms, operation: &operation })
         .map_err(|error| TokenError::Protocol { detail: error.to_string() })?;
-    frame::write(writer, &bytes).await.map_err(|_| lost())?;
-    match timeout(limit, frame::read::<Response>(reader)).await {
+    writer.write_all(&bytes).await.map_err(|_| lost())?;
+    match timeout(limit, reader.next::<Response>()).await {
         Ok(Ok(Some(response))) => response.result,
         Ok(Ok(None) | Err(_)) => Err(lost()),
         Err(_) => Err(TokenError::Deadline { token, operation: name, limit_ms: deadline_ms }),

@@ -1,4 +1,5 @@
-//! The queue in front of a worker: two lanes, each bounded, taken in turn.
+//! The queue in front of a worker: two lanes, each bounded, taken in turn; and in each lane the clients in turn, so
+//! that one with many requests at once holds no other up.
 
 use super::{
     error::TokenError,
@@ -24,6 +25,8 @@ pub(super) struct Job {
     pub(super) id: u64,
     pub(super) operation: Operation,
     pub(super) lane: Lane,
+    /// For whom, to be fair by; empty for keyward's own work.
+    pub(super) client: String,
     pub(super) deadline: Instant,
     /// Workers that ended with this job under way.
     pub(super) deaths: u8,
@@ -33,47 +36,91 @@ pub(super) struct Job {
 /// Jobs that no worker has yet.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    lanes: [VecDeque<Job>; 2],
+    lanes: [Turns; 2],
     batch_turn: bool,
 }
+
+/// The jobs of one lane: a queue for each client that waits, the next client first.
+#[derive(Debug, Default)]
+struct Turns(VecDeque<VecDeque<Job>>);
 
 impl Queue {
     /// How many wait in a lane, if there is no room for one more.
     pub(super) fn waiting_if_full(&self, lane: Lane) -> Option<usize> {
-        Some(self.lanes[lane as usize].len()).filter(|waiting| *waiting >= LANE_LENGTH)
+        Some(self.waiting(lane)).filter(|waiting| *waiting >= LANE_LENGTH)
+    }
+
+    /// How many wait in a lane.
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        self.lanes[lane as usize].jobs()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(VecDeque::is_empty)
+        self.lanes.iter().all(|turns| turns.0.is_empty())
     }
 
     pub(super) fn push(&mut self, job: Job) {
-        self.lanes[job.lane as usize].push_back(job);
+        self.lanes[job.lane as usize].push(job);
     }
 
     /// Puts a job back to the head of its lane; it may stand over the bound, because it had its place before.
     pub(super) fn put_back(&mut self, job: Job) {
-        self.lanes[job.lane as usize].push_front(job);
+        self.lanes[job.lane as usize].put_back(job);
     }
 
-    /// The next job, the lanes in turn.
-    pub(super) fn next(&mut self) -> Option<Job> {
+    /// The next job, the lanes in turn; from the batches' lane only while there are places that they may take.
+    pub(super) fn next(&mut self, places_for_batches: usize) -> Option<Job> {
         let turn = if self.batch_turn { [Lane::Batch, Lane::Single] } else { [Lane::Single, Lane::Batch] };
-        let job = turn.into_iter().find_map(|lane| self.lanes[lane as usize].pop_front())?;
+        let open = turn.into_iter().filter(|lane| *lane == Lane::Single || places_for_batches > 0);
+        let job = open.into_iter().find_map(|lane| self.lanes[lane as usize].next())?;
         self.batch_turn = job.lane == Lane::Single;
         Some(job)
     }
 
     /// Drops a job whose caller is gone.
     pub(super) fn forget(&mut self, id: u64) {
-        for lane in &mut self.lanes {
-            lane.retain(|job| job.id != id);
+        for Turns(clients) in &mut self.lanes {
+            clients.iter_mut().for_each(|jobs| jobs.retain(|job| job.id != id));
+            clients.retain(|jobs| !jobs.is_empty());
         }
     }
 
     /// Takes every job out.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Job> {
-        self.lanes.iter_mut().flat_map(|lane| lane.drain(..))
+        self.lanes.iter_mut().flat_map(|turns| turns.0.drain(..).flatten())
+    }
+}
+
+impl Turns {
+    fn jobs(&self) -> usize {
+        self.0.iter().map(VecDeque::len).sum()
+    }
+
+    fn push(&mut self, job: Job) {
+        match self.place(&job.client) {
+            Some(place) => self.0[place].push_back(job),
+            None => self.0.push_back(VecDeque::from([job])),
+        }
+    }
+
+    fn put_back(&mut self, job: Job) {
+        let mut jobs = self.place(&job.client).and_then(|place| self.0.remove(place)).unwrap_or_default();
+        jobs.push_front(job);
+        self.0.push_front(jobs);
+    }
+
+    /// A job of the client whose turn it is, which is last from then on.
+    fn next(&mut self) -> Option<Job> {
+        let mut jobs = self.0.pop_front()?;
+        let job = jobs.pop_front();
+        if !jobs.is_empty() {
+            self.0.push_back(jobs);
+        }
+        job
+    }
+
+    fn place(&self, client: &str) -> Option<usize> {
+        self.0.iter().position(|jobs| jobs.front().is_some_and(|job| job.client == client))
     }
 }
 
@@ -111,11 +158,12 @@ mod tests {
 
     fn job(id: u64, lane: Lane) -> Job {
         let (answer, _) = oneshot::channel();
-        Job { id, operation: Operation::Refresh, lane, deadline: Instant::now(), deaths: 0, answer }
+        let client = String::new();
+        Job { id, operation: Operation::Refresh, lane, client, deadline: Instant::now(), deaths: 0, answer }
     }
 
     fn order(queue: &mut Queue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.next()).map(|job| job.id).collect()
+        std::iter::from_fn(|| queue.next(1)).map(|job| job.id).collect()
     }
 
     #[test]
@@ -128,6 +176,31 @@ mod tests {
         queue.push(job(5, Lane::Single));
 
         assert_eq!(order(&mut queue), [4, 1, 5, 2, 3]);
+    }
+
+    #[test]
+    fn a_single_passes_batches_for_which_there_is_no_place() {
+        let mut queue = Queue::default();
+        for id in 1..=2 {
+            queue.push(job(id, Lane::Batch));
+        }
+        queue.push(job(3, Lane::Single));
+        queue.next(1);
+
+        assert_eq!(queue.next(0).map(|job| job.id), None);
+        queue.push(job(4, Lane::Single));
+        assert_eq!(queue.next(0).map(|job| job.id), Some(4));
+        assert_eq!(order(&mut queue), [1, 2]);
+    }
+
+    #[test]
+    fn clients_of_a_lane_are_taken_in_turn_however_many_jobs_one_has() {
+        let mut queue = Queue::default();
+        for (id, client) in [(1, "a"), (2, "a"), (3, "a"), (4, "b"), (5, "c"), (6, "b")] {
+            queue.push(Job { client: client.to_owned(), ..job(id, Lane::Batch) });
+        }
+
+        assert_eq!(order(&mut queue), [1, 4, 5, 2, 6, 3]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::{
     address::TokenDescription,
     error::TokenError,
+    figures::Figures,
     life::Shared,
     message::{Answer, Operation},
     pool::TokenSettings,
@@ -38,12 +39,23 @@ impl Supervisor {
         Self { shared: Arc::new(Shared::new(settings)) }
     }
 
-    /// Takes a job into its lane, and starts a worker if there is none.
+    /// Takes a job of keyward's own into its lane, and starts a worker if there is none.
     pub(super) fn submit(&self, operation: Operation, lane: Lane, limit: Duration) -> Result<Waiting, TokenError> {
+        self.submit_for(String::new(), operation, lane, limit)
+    }
+
+    /// Takes a client's job into its lane, and starts a worker if there is none.
+    pub(super) fn submit_for(
+        &self,
+        client: String,
+        operation: Operation,
+        lane: Lane,
+        limit: Duration,
+    ) -> Result<Waiting, TokenError> {
         let (sender, answer) = oneshot::channel();
         let name = operation.name();
         let deadline = Instant::now() + limit;
-        let job = Job { id: 0, operation, lane, deadline, deaths: 0, answer: sender };
+        let job = Job { id: 0, operation, lane, client, deadline, deaths: 0, answer: sender };
         let id = self.shared.take_in(job)?;
         Ok(Waiting { shared: Arc::clone(&self.shared), id, operation: name, limit, deadline, answer })
     }
@@ -54,6 +66,10 @@ impl Supervisor {
         self.shared.description().ok_or_else(|| TokenError::Protocol {
             detail: "a worker that serves but never described its token".to_owned(),
         })
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        self.shared.figures()
     }
 
     /// Ends the worker for good and waits until it is gone; what it has begun it may finish.

@@ -3,7 +3,7 @@
 //! A connection is idle while no request of it is at work: also while its head, or its first byte, has not come, and
 //! while its answer waits for a client that does not read. So neither silent nor slow clients hold a place for long.
 
-use crate::http::Peer;
+use crate::http::{ConnectionMeter, Peer};
 use axum::{Router, body::Body};
 use hyper::{
     Request, Response,
@@ -36,6 +36,7 @@ pub(super) struct Connections {
     limit: AtomicUsize,
     last_number: AtomicU64,
     router: Router,
+    meter: ConnectionMeter,
     started: Instant,
 }
 
@@ -57,14 +58,15 @@ struct Place {
 }
 
 impl Connections {
-    /// No connections yet, at most so many, for these routes.
-    pub(super) fn new(limit: usize, router: Router) -> Arc<Self> {
+    /// No connections yet, at most so many, to these routes.
+    pub(super) fn new(limit: usize, router: Router, meter: ConnectionMeter) -> Arc<Self> {
         let connections = Arc::new(Self {
             places: Mutex::default(),
             ended: Notify::new(),
             limit: AtomicUsize::new(limit),
             last_number: AtomicU64::new(0),
             router,
+            meter,
             started: Instant::now(),
         });
         tokio::spawn(sweep(Arc::downgrade(&connections)));
@@ -82,9 +84,11 @@ impl Connections {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed);
         let mut places = self.places();
         if places.len() >= self.limit.load(Ordering::Relaxed) && !self.make_room(&mut places) {
+            self.meter.refused();
             tracing::warn!(connections = places.len(), "all connections are at work; another one was turned away");
             return None;
         }
+        self.meter.opened();
         places.insert(number, Arc::clone(&place));
         Some(Seat { number, place, connections: Arc::clone(self) })
     }
@@ -95,6 +99,7 @@ impl Connections {
         let idle = places.iter().filter(|(_, place)| place.is_idle(now));
         let longest = idle.min_by_key(|(_, place)| place.last_ms.load(Ordering::Relaxed)).map(|(number, _)| *number);
         let Some(place) = longest.and_then(|number| places.remove(&number)) else { return false };
+        self.meter.evicted();
         place.vacate.notify_one();
         true
     }
@@ -187,6 +192,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.places().remove(&self.number);
+        self.connections.meter.closed();
         self.connections.ended.notify_waiters();
     }
 }
@@ -286,10 +292,15 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Meters;
+
+    fn connections(limit: usize) -> Arc<Connections> {
+        Connections::new(limit, Router::new(), Meters::new().connections().clone())
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_before_and_after_its_requests_and_while_nobody_reads_its_answer() {
-        let connections = Connections::new(1, Router::new());
+        let connections = connections(1);
         let seat = connections.seat().unwrap();
         let is_idle = || seat.place.is_idle(connections.now_ms());
         let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
@@ -310,7 +321,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn where_all_places_are_taken_the_longest_idle_gives_way_and_one_at_work_does_not() {
-        let connections = Connections::new(2, Router::new());
+        let connections = connections(2);
         let (longest, other) = (connections.seat().unwrap(), connections.seat().unwrap());
         tokio::time::advance(Duration::from_secs(1)).await;
         other.place.last_ms.store(connections.now_ms(), Ordering::Relaxed);
@@ -326,7 +337,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_idle_for_a_minute_is_ended() {
-        let connections = Connections::new(2, Router::new());
+        let connections = connections(2);
         let seat = connections.seat().unwrap();
         let started = Instant::now();
 

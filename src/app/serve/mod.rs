@@ -1,7 +1,7 @@
 //! `keyward serve`: the API at a socket in the instance directory and at a TLS listener.
 //!
-//! [`bind`] makes the sockets, [`tls`] what the listener shows, [`connection`] is one connection from its first byte
-//! to its last, [`connections`] all of them. From the outside: ready, reload, drain.
+//! `bind` makes the sockets, `tls` what the listener shows, `connection` is one connection from its first byte
+//! to its last, `connections` all of them. From the outside: ready, reload, drain.
 
 mod bind;
 mod connection;
@@ -58,7 +58,8 @@ pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<()
 async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
-    let connections = Connections::new(http.connections, router(opened.services.clone()));
+    let meter = opened.services.meters.connections().clone();
+    let connections = Connections::new(http.connections, router(opened.services.clone()), meter);
     let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
@@ -77,6 +78,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     notify(&[NotifyState::Ready]);
     watch(opened, &tls, &connections, signals).await;
     notify(&[NotifyState::Stopping]);
+    opened.services.health.drain();
     accepting.stop();
     connections.drain(DRAIN_LIMIT).await;
     tracing::info!("stopped");
@@ -98,7 +100,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                     Ok(settings) => {
                         names = settings.http.certificate_names();
                         connections.limit(settings.http.connections);
-                        tracing::info!("settings read again; a new listen address or token needs a restart");
+                        tracing::info!("settings read again; a new listen address, rate or token needs a restart");
                     }
                     Err(error) => tracing::error!(%error, "the settings stay as they were"),
                 }

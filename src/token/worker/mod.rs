@@ -17,7 +17,7 @@ pub(crate) use harden::forbid_dumps;
 
 use super::{
     error::TokenError,
-    frame,
+    frame::{self, Frames},
     message::{Operation, Request, Response},
 };
 use std::{io, os::unix::net::UnixStream, sync::Arc, thread::JoinHandle, time::Duration};
@@ -46,7 +46,8 @@ pub fn run(socket: UnixStream) -> io::Result<()> {
 }
 
 fn read_requests(crew: &Arc<Crew>, threads: &mut Vec<JoinHandle<()>>, mut socket: UnixStream) -> io::Result<()> {
-    let Some(request) = frame::read_blocking::<Request>(&mut socket)? else {
+    let mut frames = Frames::new(socket.try_clone()?);
+    let Some(request) = frames.next_blocking::<Request>()? else {
         return Ok(());
     };
     let wanted = match &request.operation {
@@ -62,7 +63,7 @@ fn read_requests(crew: &Arc<Crew>, threads: &mut Vec<JoinHandle<()>>, mut socket
         threads.push(crew.hire(number)?);
     }
     crew.submit(Job::new(request));
-    while let Some(request) = frame::read_blocking::<Request>(&mut socket)? {
+    while let Some(request) = frames.next_blocking::<Request>()? {
         match request.operation {
             Operation::Cancel => crew.cancel(request.id),
             _ => crew.submit(Job::new(request)),
@@ -87,7 +88,7 @@ mod tests {
 
         read_requests(&crew, &mut Vec::new(), child).unwrap();
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(parent).next_blocking().unwrap().unwrap();
         assert_eq!(response.id, 7);
         assert!(matches!(response.result, Err(TokenError::Protocol { .. })));
     }

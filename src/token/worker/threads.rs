@@ -4,7 +4,7 @@ use super::pkcs11::{Backend, Fate, Seat, make_token};
 use crate::token::{
     error::TokenError,
     frame,
-    message::{Answer, OpenToken, Operation, Request, Response},
+    message::{Answer, OpenToken, Operation, Request, Response, SignJob},
 };
 use rustix::process::{Signal, getpid, kill_process};
 use std::{
@@ -40,6 +40,10 @@ pub(super) struct Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Single signatures, which go before everything else.
+    singles: VecDeque<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
     threads: usize,
     closed: bool,
 }
@@ -47,6 +51,10 @@ struct Queue {
 impl Job {
     pub(super) fn new(request: Request) -> Self {
         Self { request, arrived: Instant::now() }
+    }
+
+    fn is_single(&self) -> bool {
+        matches!(&self.request.operation, Operation::Sign(job) if job.inputs.len() == 1)
     }
 
     /// Whether the caller has been told that it took too long; nothing may happen any more then.
@@ -67,18 +75,19 @@ impl Crew {
     }
 
     pub(super) fn submit(&self, job: Job) {
-        self.queue().jobs.push_back(job);
-        self.changed.notify_one();
+        let mut queue = self.queue();
+        let lane = if job.is_single() { &mut queue.singles } else { &mut queue.jobs };
+        lane.push_back(job);
+        // A thread that is at work looks for the next job by itself; waking nobody is a system call all the same.
+        if queue.idle > 0 {
+            self.changed.notify_one();
+        }
     }
 
     /// Takes a request out of the queue whose caller has given up, and answers it as late; one that has been begun
     /// goes on.
     pub(super) fn cancel(&self, id: u64) {
-        let job = {
-            let mut queue = self.queue();
-            let place = queue.jobs.iter().position(|job| job.request.id == id);
-            place.and_then(|place| queue.jobs.remove(place))
-        };
+        let job = self.queue().remove(id);
         if let Some(job) = job {
             self.answer(id, Err(self.late(&job)));
         }
@@ -101,11 +110,15 @@ impl Crew {
         let _leaving = Leaving(self);
         let mut seat = Seat::default();
         while let Some(job) = self.next() {
-            let (result, fate) = self.perform(&mut seat, &job);
-            self.answer(job.request.id, result);
-            if fate == Fate::End {
-                self.give_up();
-            }
+            self.serve(&mut seat, &job);
+        }
+    }
+
+    fn serve(&self, seat: &mut Seat, job: &Job) {
+        let (result, fate) = self.perform(seat, job);
+        self.answer(job.request.id, result);
+        if fate == Fate::End {
+            self.give_up();
         }
     }
 
@@ -113,6 +126,7 @@ impl Crew {
     pub(super) fn close(&self, limit: Duration) {
         let mut queue = self.queue();
         queue.jobs.clear();
+        queue.singles.clear();
         queue.closed = true;
         self.changed.notify_all();
         let until = Instant::now() + limit;
@@ -134,13 +148,15 @@ impl Crew {
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.next() {
                 return Some(job);
             }
             if queue.closed {
                 return None;
             }
+            queue.idle += 1;
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 
@@ -154,8 +170,27 @@ impl Crew {
                 (Err(TokenError::Protocol { detail }), Fate::GoOn)
             }
             (_, Some(_)) if job.is_late() => (Err(self.late(job)), Fate::GoOn),
+            (Operation::Sign(batch), Some(backend)) if batch.inputs.len() > 1 => self.sign_batch(backend, seat, batch),
             (_, Some(backend)) => backend.perform(seat, operation),
         }
+    }
+
+    /// One signature after the other, and between two of them a single that came meanwhile: it does not wait for the
+    /// rest of the batch.
+    fn sign_batch(&self, backend: &Backend, seat: &mut Seat, batch: &SignJob) -> (Result<Answer, TokenError>, Fate) {
+        let mut signatures = Vec::with_capacity(batch.inputs.len());
+        for input in &batch.inputs {
+            let single = self.queue().singles.pop_front();
+            if let Some(single) = single {
+                self.serve(seat, &single);
+            }
+            let one = SignJob { inputs: vec![input.clone()], ..*batch };
+            match backend.perform(seat, &Operation::Sign(one)) {
+                (Ok(Answer::Signatures(made)), Fate::GoOn) => signatures.extend(made),
+                otherwise => return otherwise,
+            }
+        }
+        (Ok(Answer::Signatures(signatures)), Fate::GoOn)
     }
 
     fn open(&self, open: &OpenToken) -> Result<Answer, TokenError> {
@@ -195,6 +230,19 @@ impl Crew {
     }
 }
 
+impl Queue {
+    fn next(&mut self) -> Option<Job> {
+        self.singles.pop_front().or_else(|| self.jobs.pop_front())
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Job> {
+        [&mut self.singles, &mut self.jobs].into_iter().find_map(|lane| {
+            let place = lane.iter().position(|job| job.request.id == id)?;
+            lane.remove(place)
+        })
+    }
+}
+
 /// The frame of an answer. One that does not fit is said to be so: without an answer its caller would wait for his
 /// deadline, and a worker that is well would be taken for one that hangs.
 fn response(id: u64, result: Result<Answer, TokenError>) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -226,7 +274,8 @@ const POLL: Duration = Duration::from_millis(20);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::message::PlainSecret;
+    use crate::base::{algorithm::SignatureAlgorithm, ids::KeyId};
+    use crate::token::{frame::Frames, message::PlainSecret};
 
     fn crew() -> (UnixStream, Crew) {
         let (parent, child) = UnixStream::pair().unwrap();
@@ -243,7 +292,7 @@ mod tests {
 
         crew.answer(7, Ok(Answer::Bytes(vec![0; 1 << 20])));
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert_eq!(response.id, 7);
         let error = response.result.unwrap_err();
         assert!(matches!(&error, TokenError::Protocol { detail } if detail.contains("kind bytes")), "{error}");
@@ -257,10 +306,28 @@ mod tests {
 
         crew.cancel(1);
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert_eq!(response.id, 1);
         assert!(matches!(response.result, Err(TokenError::Deadline { limit_ms: 1_000, .. })));
         assert_eq!(crew.next().unwrap().request.id, 2);
+    }
+
+    #[test]
+    fn a_single_signature_goes_before_what_came_before_it() {
+        let (_parent, crew) = crew();
+        let single = SignJob {
+            key: KeyId::from_bytes([7; 16]),
+            public_key_sha256: [7; 32],
+            algorithm: SignatureAlgorithm::EcdsaSha256,
+            inputs: vec![vec![7; 32]],
+        };
+        crew.submit(job(1));
+        crew.submit(job(2));
+        crew.submit(Job::new(Request { id: 3, deadline_ms: 1_000, operation: Operation::Sign(single) }));
+
+        let order = [(); 3].map(|()| crew.next().unwrap().request.id);
+
+        assert_eq!(order, [3, 1, 2]);
     }
 
     #[test]
@@ -272,7 +339,7 @@ mod tests {
         crew.cancel(1);
         crew.answer(begun.request.id, Ok(Answer::Secret(PlainSecret(crate::base::secret::Secret::new(vec![5])))));
 
-        let response: Response = frame::read_blocking(&mut parent).unwrap().unwrap();
+        let response: Response = Frames::new(&mut parent).next_blocking().unwrap().unwrap();
         assert!(matches!(response.result, Ok(Answer::Secret(_))));
     }
 }

@@ -12,7 +12,7 @@ use keyward::{
     },
     certificates::client,
     db::{Database, instance},
-    keys::Keys,
+    keys::{Keys, index::KeyIndex},
     token::Token,
 };
 use std::{fs, num::NonZeroU32, path::Path, process::Command, sync::Arc};
@@ -178,7 +178,8 @@ async fn open(directory: &Path, token: Token) -> (Keys, Access, Caller) {
     let stores = (db.clone(), audit.clone());
     let access = Access::open(stores, Arc::clone(&clock), row.owner_uid, NonZeroU32::MAX).await.unwrap();
     let caller = Caller::new(access.identify(Shown::LocalUser(row.owner_uid)).unwrap(), RequestId::new());
-    (Keys { db, audit, token, clock, posture: row.posture }, access, caller)
+
+    (Keys { db, audit, token, clock, posture: row.posture, index: KeyIndex::default() }, access, caller)
 }
 
 struct HundredDaysAgo;

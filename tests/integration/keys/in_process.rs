@@ -5,12 +5,20 @@ use keyward::{
     access::{Access, Shown},
     audit::{Audit, Writer},
     base::{
+        algorithm::KeyAlgorithm,
         ids::{KeySelector, RequestId},
-        principal::Caller,
+        principal::{Caller, Identity, KeyScope, Principal, PrincipalKind, Role},
         time::{Clock, SystemClock},
     },
     db::{Database, instance},
-    keys::{KeyError, Keys, api::SignRequest, sign::sign},
+    keys::{
+        KeyError, KeyRecord, Keys,
+        api::{GenerateRequest, SignRequest},
+        destroy::destroy,
+        generate::generate,
+        index::KeyIndex,
+        sign::sign,
+    },
     token::Token,
 };
 use std::{num::NonZeroU32, sync::Arc};
@@ -28,7 +36,7 @@ pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
     let access = Access::open(stores, Arc::clone(&clock), row.owner_uid, NonZeroU32::MAX).await.unwrap();
     let owner = access.identify(Shown::LocalUser(row.owner_uid)).unwrap();
     let caller = Caller::new(owner, RequestId::new());
-    (Keys { db, audit, token, clock, posture: row.posture }, caller)
+    (Keys { db, index: KeyIndex::default(), audit, token, clock, posture: row.posture }, caller)
 }
 
 fn request(algorithm: Option<&str>, digests: &[&[u8]], messages: &[&[u8]]) -> SignRequest {
@@ -87,4 +95,68 @@ async fn a_request_that_does_not_hold_together_is_refused_before_the_token_is_as
     }
     keys.db.close().await;
     assert_eq!(rig.recorded_signatures(), 0);
+}
+
+async fn p256(keys: &Keys, caller: &Caller, label: &str) -> KeyRecord {
+    let request = GenerateRequest {
+        label: label.to_owned(),
+        algorithm: KeyAlgorithm::P256,
+        policy: None,
+        purpose: None,
+        approvals: None,
+        comment: String::new(),
+    };
+    generate(keys, caller, request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_destroyed_key_signs_no_more_and_its_label_signs_with_the_next_key_at_once() {
+    use base64ct::{Base64, Encoding as _};
+    let rig = Rig::new();
+    let (keys, caller) = open(&rig).await;
+    let (label, digest): (_, &[u8]) = (KeySelector::from("web"), &[7; 32]);
+    let signed = async |selector: &KeySelector| sign(&keys, &caller, selector, request(None, &[digest], &[])).await;
+    let former = p256(&keys, &caller, "web").await;
+    signed(&label).await.unwrap();
+    signed(&KeySelector::Id(former.id)).await.unwrap();
+
+    destroy(&keys, &caller, &label).await.unwrap();
+    let by_label = signed(&label).await.unwrap_err();
+    let by_id = signed(&KeySelector::Id(former.id)).await.unwrap_err();
+    let next = p256(&keys, &caller, "web").await;
+    let answer = signed(&label).await.unwrap();
+    keys.token.close().await;
+
+    assert!(matches!(by_label, KeyError::Unknown { .. }), "{by_label}");
+    assert!(matches!(by_id, KeyError::Unknown { .. }), "{by_id}");
+    assert_eq!(answer.key, next.id);
+    let signature = Base64::decode_vec(&answer.signatures[0]).unwrap();
+    next.public_key().unwrap().verify_prehash(answer.algorithm, digest, &signature).unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_a_credential_is_not_good_for_is_as_unknown_as_one_that_is_not_there() {
+    let rig = Rig::new();
+    let (keys, owner) = open(&rig).await;
+    let (mine, other) = (p256(&keys, &owner, "mine").await, p256(&keys, &owner, "other").await);
+    let principal = Principal { id: "s-1".to_owned(), kind: PrincipalKind::Service, name: "pipeline".to_owned() };
+    let scope = KeyScope::Only([mine.id].into());
+    let identity = Identity { keys: scope, ..Identity::new(principal, vec![Role::Signer]) };
+    let signer = Caller::new(identity.into(), RequestId::new());
+    let signed = async |caller: &Caller, key: &KeySelector| {
+        sign(&keys, caller, key, request(None, &[&[7; 32]], &[])).await.map_err(|error| error.to_string())
+    };
+    let (label, id) = (KeySelector::from("other"), KeySelector::Id(other.id));
+
+    // Before anybody has used the key, and after.
+    let unused = signed(&signer, &label).await.unwrap_err();
+    signed(&owner, &label).await.unwrap();
+    let used = (signed(&signer, &label).await.unwrap_err(), signed(&signer, &id).await.unwrap_err());
+    let absent = signed(&signer, &KeySelector::from("absent")).await.unwrap_err();
+    let own = signed(&signer, &KeySelector::from("mine")).await;
+    keys.token.close().await;
+
+    assert!(own.is_ok());
+    assert_eq!(unused, absent.replace("absent", "other"));
+    assert_eq!(used, (unused, absent.replace("absent", &other.id.to_string())));
 }

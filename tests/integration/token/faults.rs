@@ -8,7 +8,10 @@ use keyward::{
         ids::KeyId,
     },
     pki::public_key::PublicKey,
-    token::{Token, TokenError, message::NewKey},
+    token::{
+        Token, TokenError,
+        message::{NewKey, SignJob},
+    },
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -45,7 +48,7 @@ impl Site {
     }
 
     async fn sign(&self, digest: [u8; 32]) -> Result<(), TokenError> {
-        let signatures = self.token.sign(self.id, self.public_key.sha256(), SCHEME, vec![digest.to_vec()]).await?;
+        let signatures = self.token.sign("", job(self.id, &self.public_key, digest.to_vec())).await?;
         assert_eq!(signatures.len(), 1);
         self.public_key.verify_prehash(SCHEME, &digest, &signatures[0]).unwrap();
         Ok(())
@@ -236,7 +239,7 @@ async fn a_key_whose_worker_died_while_it_was_made_is_whole_or_can_be_removed() 
         assert!(made.is_err() || seen.is_some(), "a key that was answered for is not there");
         if let Some(key) = seen {
             let public_key = PublicKey::from_der(&key.public_key_der).unwrap();
-            let signatures = token.sign(id, public_key.sha256(), SCHEME, vec![vec![7; 32]]).await.unwrap();
+            let signatures = token.sign("", job(id, &public_key, vec![7; 32])).await.unwrap();
             public_key.verify_prehash(SCHEME, &[7; 32], &signatures[0]).unwrap();
         }
         token.destroy(id).await.unwrap();
@@ -253,4 +256,8 @@ fn object_files(rig: &Rig) -> usize {
     files
         .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|end| end == "object")))
         .count()
+}
+
+fn job(key: KeyId, public_key: &PublicKey, digest: Vec<u8>) -> SignJob {
+    SignJob { key, public_key_sha256: public_key.sha256(), algorithm: SCHEME, inputs: vec![digest] }
 }

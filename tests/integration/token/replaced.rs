@@ -2,8 +2,9 @@
 
 use crate::support::{Rig, pkcs11::cka_id};
 use keyward::{
-    base::algorithm::SignatureAlgorithm,
-    token::{Token, TokenError},
+    base::{algorithm::SignatureAlgorithm, ids::KeyId},
+    pki::public_key::PublicKey,
+    token::{Token, TokenError, message::SignJob},
 };
 
 #[test]
@@ -50,7 +51,7 @@ async fn a_worker_that_has_signed_notices_that_the_pair_was_replaced() {
     let key = rig.key("web", "p256", "token-only");
     let (id, public_key) = rig.id_and_public_key("web");
     let token = Token::new(rig.token_settings(2), None);
-    let sign = || token.sign(id, public_key.sha256(), SignatureAlgorithm::EcdsaSha256, vec![vec![7; 32]]);
+    let sign = || token.sign("", job(id, &public_key));
     public_key.verify_prehash(SignatureAlgorithm::EcdsaSha256, &[7; 32], &sign().await.unwrap()[0]).unwrap();
 
     rig.pkcs11_as_user("replace", &[&cka_id(&key), "pair"]);
@@ -68,7 +69,7 @@ async fn a_worker_that_has_signed_notices_that_the_private_key_was_replaced() {
     let key = rig.key("web", "p256", "token-only");
     let (id, public_key) = rig.id_and_public_key("web");
     let token = Token::new(rig.token_settings(2), None);
-    let sign = || token.sign(id, public_key.sha256(), SignatureAlgorithm::EcdsaSha256, vec![vec![7; 32]]);
+    let sign = || token.sign("", job(id, &public_key));
     sign().await.unwrap();
 
     rig.pkcs11_as_user("replace", &[&cka_id(&key), "private"]);
@@ -78,4 +79,9 @@ async fn a_worker_that_has_signed_notices_that_the_private_key_was_replaced() {
         assert!(matches!(refused, TokenError::ProofFailed { key, .. } if key == id), "{refused}");
     }
     token.close().await;
+}
+
+fn job(key: KeyId, public_key: &PublicKey) -> SignJob {
+    let (public_key_sha256, algorithm) = (public_key.sha256(), SignatureAlgorithm::EcdsaSha256);
+    SignJob { key, public_key_sha256, algorithm, inputs: vec![vec![7; 32]] }
 }

@@ -1,5 +1,9 @@
 //! The API as a listener would use it, with callers of every role; the token is away.
 
+mod bodies;
+mod idempotency;
+mod observe;
+
 use crate::access::{Access, api::AddCredentialRequest};
 use crate::audit::{Audit, Writer, api::RecordFilter};
 use crate::backup::{Backups, destination::Directory};
@@ -12,8 +16,8 @@ use crate::base::{
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Peer, Services, router};
-use crate::keys::Keys;
+use crate::http::{Health, Meters, Peer, Services, router};
+use crate::keys::{Keys, index::KeyIndex};
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
     Router,
@@ -57,7 +61,7 @@ impl Bench {
             None,
         );
         let commands = Commands::open(db.clone(), audit.clone(), clock.clone()).await.unwrap();
-        let keys = Keys { db, audit, token, clock, posture: Posture::Rig };
+        let keys = Keys { db, index: KeyIndex::default(), audit, token, clock, posture: Posture::Rig };
         let backups = Backups {
             keys: keys.clone(),
             instance: Arc::new(RwLock::new(instance)),
@@ -68,7 +72,9 @@ impl Bench {
         };
         let stores = (keys.db.clone(), keys.audit.clone());
         let access = Access::open(stores, keys.clock.clone(), 0, per_second).await.unwrap();
-        let services = Services { access, backups, commands, keys };
+        let (health, meters) = (Health::default(), Meters::new());
+        let problems = super::errors_page::entries;
+        let services = Services { access, backups, commands, health, keys, meters, problems };
         Self { router: router(services.clone()), services, _directory: directory }
     }
 
