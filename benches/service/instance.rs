@@ -3,7 +3,7 @@
 use crate::{
     KEYWARD, Outcome,
     carrier::Carrier,
-    http1::request,
+    http1::{Connection, request},
     load::block_on,
     usage::{self, Usage},
     workload::Algorithm,
@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+use tokio::task::JoinSet;
 
 /// An instance on a SoftHSM token of its own.
 pub(crate) struct Instance {
@@ -77,13 +78,14 @@ impl Instance {
         let missing = keys.saturating_sub(u32::try_from(Algorithm::ALL.len())?);
         let service = self.serve()?;
         block_on(async {
-            let mut connection = Carrier::Socket(service.socket.clone()).connect().await?;
-            for number in 0..missing {
-                let body = format!("{{\"label\":\"filler-{number}\",\"algorithm\":\"p256\"}}");
-                let answer = connection.exchange(&request("POST", "/api/v1/keys", &body)).await?;
-                if answer.status != 201 {
-                    return Err(String::from_utf8_lossy(answer.body).into());
-                }
+            // Files are what takes time, so several at once.
+            let mut making = JoinSet::new();
+            for first in 0..MAKERS {
+                let connection = Carrier::Socket(service.socket.clone()).connect().await?;
+                making.spawn(make_keys(connection, (first..missing).step_by(MAKERS as usize)));
+            }
+            while let Some(made) = making.join_next().await {
+                made??;
             }
             Ok(())
         })
@@ -184,6 +186,17 @@ impl Drop for Service {
     }
 }
 
+async fn make_keys(mut connection: Connection, numbers: impl Iterator<Item = u32>) -> Outcome<()> {
+    for number in numbers {
+        let body = format!("{{\"label\":\"filler-{number}\",\"algorithm\":\"p256\"}}");
+        let answer = connection.exchange(&request("POST", "/api/v1/keys", &body)).await?;
+        if answer.status != 201 {
+            return Err(String::from_utf8_lossy(answer.body).into());
+        }
+    }
+    Ok(())
+}
+
 fn signal(pid: u32, signal: Signal) -> Outcome<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).ok_or("no process")?;
     Ok(kill_process(pid, signal)?)
@@ -191,3 +204,5 @@ fn signal(pid: u32, signal: Signal) -> Outcome<()> {
 
 /// A free port, since several services run beside each other, and no limit that a load could meet.
 const SETTINGS: &[u8] = b"\n[http]\nlisten = \"127.0.0.1:0\"\nrequests_per_second = 1000000\n";
+/// Connections that make keys at the same time.
+const MAKERS: u32 = 4;
