@@ -51,6 +51,8 @@ const EDGES: &[(&str, &str)] = &[
     ("comfy_table indicatif rpassword", "cli/"),
     ("toml tracing_subscriber", "app/"),
     ("tar", "backup/"),
+    // What goes over the wire is described where its type is.
+    ("utoipa", "http/ base/ */api.rs audit/merkle.rs audit/record.rs"),
     ("cms const_oid p12_keystore pkcs1 pkcs8 spki x509_cert", "pki/"),
     ("der", "pki/ token/worker/"),
     ("ecdsa ed25519_dalek k256 p256 p384 p521 rsa sha1 signature", "pki/"),

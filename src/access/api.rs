@@ -8,6 +8,7 @@ use crate::base::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 named! {
@@ -33,18 +34,21 @@ named! {
 }
 
 /// `POST credentials`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddCredentialRequest {
     /// Unique among those that are good: 1 to 64 letters, digits, `.`, `_` or `-`, not shaped like an id.
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     pub name: String,
     /// What it may do; at least one.
+    #[schema(min_items = 1)]
     pub roles: Vec<Role>,
     /// Labels or ids of the only keys that it may use and see, for the role `signer` alone; every key if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// For how long, 1 to 3,650; 90 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3650)]
     pub days: Option<u32>,
     /// PEM: makes a client certificate for the public key of this request; an API token if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,12 +56,13 @@ pub struct AddCredentialRequest {
 }
 
 /// A new credential. Nobody can ask for its token again.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct AddCredentialAnswer {
     /// The credential.
     pub credential: CredentialView,
     /// Of an API token: the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^kwt_")]
     pub token: Option<Zeroizing<String>>,
     /// Of a client certificate, PEM: the certificate, then the CA's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +70,7 @@ pub struct AddCredentialAnswer {
 }
 
 /// A credential, without what makes it one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialView {
     /// Id.
     pub id: CredentialId,

@@ -3,6 +3,7 @@
 //! The only place that knows all folders; nothing below imports it but the command line. Environment
 //! variables are read in [`settings`] and nowhere else.
 
+pub mod description;
 pub mod error;
 pub mod errors_page;
 pub mod init;

@@ -169,7 +169,8 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
     let access = Access::open(stores, Arc::clone(&keys.clock), row.owner_uid, rate).await?;
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
     let (health, meters) = (Health::default(), Meters::new());
-    Ok(Nouns { access, backups, commands, health, keys: keys.clone(), meters }.into())
+    let problems = super::errors_page::entries;
+    Ok(Nouns { access, backups, commands, health, keys: keys.clone(), meters, problems }.into())
 }
 
 /// What was seen of the token in an earlier probe.

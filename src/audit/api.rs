@@ -6,6 +6,7 @@ pub use super::record::{Log, ObjectRef, Outcome, Phase, Record};
 use crate::base::{algorithm::named, ids::InstanceId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use utoipa::{IntoParams, ToSchema};
 
 named! {
     /// Which end of a log a list begins at.
@@ -58,15 +59,19 @@ named! {
 }
 
 /// Which records to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RecordFilter {
     /// Which log.
+    #[param(inline)]
     pub log: Log,
     /// Which end to begin at.
+    #[param(inline)]
     pub order: Order,
     /// The sequence number that the list goes on from, not included.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(format = "uint64")]
     pub after: Option<u64>,
     /// How the event begins: `key` or `key.generate`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,13 +79,14 @@ pub struct RecordFilter {
     /// The object's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// At most so many (1 to 1,000; 100 if not said).
+    /// At most so many: 100 if not said, never more than 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 0, maximum = 4294967295_u32)]
     pub limit: Option<u32>,
 }
 
 /// A page of records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordPage {
     /// The records.
     pub items: Vec<Record>,
@@ -89,7 +95,7 @@ pub struct RecordPage {
 }
 
 /// Fresh checkpoints of both logs, as signed notes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointAnswer {
     /// Of the management log.
     pub management: String,
@@ -128,7 +134,7 @@ pub struct ExportedLog {
 }
 
 /// A checkpoint to check a log against.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GivenCheckpoint {
     /// Its file's name, for the report.
@@ -138,16 +144,17 @@ pub struct GivenCheckpoint {
 }
 
 /// `POST audit/verify`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// Checkpoints that were kept elsewhere.
     #[serde(default)]
+    #[schema(max_items = 64)]
     pub against: Vec<GivenCheckpoint>,
 }
 
 /// What a check of the logs found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReport {
     /// Whether there is no problem at all.
     pub valid: bool,
@@ -158,7 +165,7 @@ pub struct VerifyReport {
 }
 
 /// A log as it was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogHead {
     /// Which log.
     pub log: Log,
@@ -169,7 +176,8 @@ pub struct LogHead {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditProblem)]
 pub struct Problem {
     /// What kind of thing.
     pub kind: ProblemKind,

@@ -4,9 +4,11 @@ use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
+use utoipa::ToSchema;
 
 /// A hash of a leaf or node; base64 on the wire, as in a checkpoint.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9+/]{43}=$")]
 pub struct Hash([u8; 32]);
 
 /// All that is needed of the first `size` leaves to go on: the roots of the full subtrees, largest first.

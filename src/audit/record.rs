@@ -13,6 +13,7 @@ use crate::base::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
+use utoipa::ToSchema;
 
 named! {
     /// One of the two logs.
@@ -51,7 +52,7 @@ named! {
 }
 
 /// What an act was done to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectRef {
     /// `key`, `backup`, `destination` …
@@ -63,7 +64,7 @@ pub struct ObjectRef {
 }
 
 /// One record of either log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Position in its log, from 1, without gaps.

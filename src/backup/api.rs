@@ -8,6 +8,7 @@ use crate::base::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use utoipa::{IntoParams, ToSchema};
 
 named! {
     /// How good a backup, a drill or a key's coverage is.
@@ -24,7 +25,7 @@ named! {
 }
 
 /// A KEK as backups name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KekRef {
     /// Its id.
@@ -32,11 +33,12 @@ pub struct KekRef {
     /// What it wraps.
     pub purpose: KekPurpose,
     /// Six hex digits.
+    #[schema(pattern = "^[0-9a-f]{6}$")]
     pub kcv: String,
 }
 
 /// A key that an archive does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotCovered {
     /// The key.
     pub id: KeyId,
@@ -47,7 +49,7 @@ pub struct NotCovered {
 }
 
 /// Where an archive lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoredAt {
     /// Name of the destination.
     pub name: String,
@@ -60,7 +62,7 @@ pub struct StoredAt {
 }
 
 /// One backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackupView {
     /// Its id.
     pub id: BackupId,
@@ -73,6 +75,7 @@ pub struct BackupView {
     /// File name of the archive.
     pub name: String,
     /// Lower-case hex SHA-256 of the archive.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
@@ -87,7 +90,7 @@ pub struct BackupView {
 }
 
 /// What `backup verify` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyAnswer {
     /// Whether every hash and the signature hold.
     pub valid: bool,
@@ -96,6 +99,7 @@ pub struct VerifyAnswer {
     /// Whose.
     pub instance: String,
     /// SHA-256 of the instance's root certificate, which the signature leads to.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub root_sha256: String,
     /// Keys in it.
     pub keys: usize,
@@ -106,19 +110,21 @@ pub struct VerifyAnswer {
 }
 
 /// An archive, named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ArchiveRef {
     /// File name.
     pub name: String,
     /// Its number.
     pub sequence: u64,
     /// Lower-case hex SHA-256.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
 }
 
 /// `POST restores`: the options beside the archive in the body.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RestoreQuery {
     /// Take the newest archive at the destination; the body is empty then.
     #[serde(default)]
@@ -135,7 +141,7 @@ pub struct RestoreQuery {
 }
 
 /// What a restore did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestoreAnswer {
     /// From which archive.
     pub archive: ArchiveRef,
@@ -154,7 +160,7 @@ pub struct RestoreAnswer {
 }
 
 /// A key that could not be put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestoreFailure {
     /// The key.
     pub id: KeyId,
@@ -167,8 +173,9 @@ pub struct RestoreFailure {
 }
 
 /// `POST drills`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DrillQuery {
     /// Take the newest archive at the destination; the body is empty then.
     #[serde(default)]
@@ -188,7 +195,7 @@ named! {
 }
 
 /// One key in a drill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DrilledKey {
     /// The key.
     pub id: KeyId,
@@ -203,7 +210,7 @@ pub struct DrilledKey {
 }
 
 /// A drill and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DrillAnswer {
     /// Its id.
     pub id: DrillId,
@@ -228,7 +235,7 @@ pub struct DrillAnswer {
 }
 
 /// Where a drill's report lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportFiles {
     /// JSON: this answer without `report`.
     pub file: String,
@@ -237,7 +244,7 @@ pub struct ReportFiles {
 }
 
 /// How well one key is covered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CoverageView {
     /// The key.
     pub id: KeyId,
@@ -256,7 +263,7 @@ pub struct CoverageView {
 }
 
 /// The newest archive a key is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastBackup {
     /// Number of the backup.
     pub sequence: u64,
@@ -265,7 +272,7 @@ pub struct LastBackup {
 }
 
 /// The newest drill that proved a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastProof {
     /// When.
     pub at: Timestamp,
@@ -274,7 +281,7 @@ pub struct LastProof {
 }
 
 /// Keys by verdict.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CoverageSummary {
     /// Backed up and proved.
@@ -288,7 +295,7 @@ pub struct CoverageSummary {
 }
 
 /// `GET coverage`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CoverageAnswer {
     /// Every key.
     pub items: Vec<CoverageView>,

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Declares an enum with one fixed name for each variant: `ALL`, `as_str`, `Display`, `FromStr`, serde.
+/// Declares an enum with one fixed name for each variant: `ALL`, `as_str`, `Display`, `FromStr`, serde, schema.
+/// The name is taken as `tt`: derives do not see through a `literal` that a macro passes on.
 macro_rules! named {
-    ($(#[$meta:meta])* $type:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $name:literal,)+ }) => {
+    ($(#[$meta:meta])* $type:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $name:tt,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum $type { $($(#[$vmeta])* #[serde(rename = $name)] $variant,)+ }
 
         impl $type {

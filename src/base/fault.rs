@@ -5,9 +5,10 @@
 //! code, and `docs/errors.md` is the printed list of all catalogues.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who has to act, and how: the nine kinds that problem documents and exit codes are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The request contradicts what exists already.
@@ -102,7 +103,7 @@ macro_rules! catalogue {
 }
 
 /// A fault in words, as problem documents and records of failed commands carry it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Stable code.
     pub code: String,

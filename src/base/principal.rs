@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use utoipa::ToSchema;
 
 named! {
     /// What a principal is.
@@ -46,7 +47,7 @@ named! {
 }
 
 /// Who, as audit records have it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Principal {
     /// Stable id.
     pub id: String,

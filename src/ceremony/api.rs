@@ -4,13 +4,15 @@ use crate::base::{custody::KekPurpose, ids::InstanceId};
 use crate::keys::api::KekView;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 /// `POST ceremonies/recoveries`: texts of share files; they are put together at once.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecoverRequest {
     /// One text a share file.
+    #[schema(value_type = Vec<String>)]
     pub shares: Vec<Zeroizing<String>>,
 }
 
@@ -21,7 +23,7 @@ impl fmt::Debug for RecoverRequest {
 }
 
 /// A secret that was put together, waiting for its one use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecoveryView {
     /// Names it in the next request.
     pub recovery: String,
@@ -34,16 +36,17 @@ pub struct RecoveryView {
 }
 
 /// A KEK that a secret gives.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecoveredKek {
     /// What it wraps.
     pub purpose: KekPurpose,
     /// Six hex digits.
+    #[schema(pattern = "^[0-9a-f]{6}$")]
     pub kcv: String,
 }
 
 /// `POST ceremonies/recoveries/{recovery}/keks`: the KEKs are in the token now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ImportAnswer {
     /// The KEKs as the inventory has them.
     pub keks: Vec<KekView>,

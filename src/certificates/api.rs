@@ -6,9 +6,10 @@ use crate::base::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST keys/{key}/self-signed`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelfSignRequest {
     /// `CN=web.example,O=Example`.
@@ -18,6 +19,7 @@ pub struct SelfSignRequest {
     pub san: Vec<String>,
     /// For how long, 1 to 36,500; 365 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 36500)]
     pub days: Option<u32>,
     /// The key's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +27,7 @@ pub struct SelfSignRequest {
 }
 
 /// `POST keys/{key}/certificates`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddRequest {
     /// PEM: the leaf, and its chain if there is one, in any order after it.
@@ -33,9 +35,10 @@ pub struct AddRequest {
 }
 
 /// A certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CertificateView {
     /// Lower-case hex SHA-256 of the DER.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub id: String,
     /// Its key.
     pub key: KeyRef,
@@ -56,7 +59,7 @@ pub struct CertificateView {
 }
 
 /// A key, named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyRef {
     /// Its id.
     pub id: KeyId,

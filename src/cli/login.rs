@@ -21,7 +21,7 @@ pub(super) struct LogIn {
     /// SHA-256 of the certificate of the instance's CA, as `keyward serve` and `keyward init` print it
     #[arg(long, value_name = "H")]
     ca_sha256: Fingerprint,
-    /// File with an API token; its path is saved, the token is not
+    /// File with an API token; its path is saved, the token is not. `KEYWARD_API_TOKEN_FILE` counts before it
     #[arg(long, value_name = "FILE")]
     api_token_file: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: LogIn, environment: &Environment, output: Out
     let absolute =
         |path: PathBuf| std::path::absolute(&path).map_err(|error| CliError::file("resolving", path.display(), error));
     let api_token_file = api_token_file.map(absolute).transpose()?;
-    let api_token = api_token_file.as_ref().or(environment.api_token_file.as_ref());
+    let api_token = environment.api_token_file.as_ref().or(api_token_file.as_ref());
     let api_token = api_token.map(|path| ApiToken::read(path)).transpose()?;
     let ca = https::fetch_ca(url.clone(), ca_sha256).await?;
     let ca_pem = Certificate::from_der(&ca).and_then(|ca| ca.to_pem()).map_err(|error| CliError::fault(&error))?;

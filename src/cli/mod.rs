@@ -23,7 +23,7 @@ mod serve;
 mod status;
 
 use crate::app::{
-    errors_page,
+    description, errors_page,
     settings::{Environment, LogReader},
     worker,
 };
@@ -100,6 +100,9 @@ enum Command {
     /// Write a manual page for each command
     #[command(hide = true)]
     Man(man::Pages),
+    /// Print the description of the API, as OpenAPI 3.1
+    #[command(hide = true)]
+    Openapi,
     /// The child process that holds a token
     #[command(hide = true)]
     TokenWorker,
@@ -150,6 +153,10 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
                 output::put(format_args!("{}", errors_page::page()));
                 Ok(())
             }
+            Command::Openapi => {
+                output::put(format_args!("{}", description::openapi()));
+                Ok(())
+            }
             Command::Login(login) => login::run(login, environment, output).await,
             command => {
                 let place = place?;
@@ -185,6 +192,7 @@ async fn with_instance(
         | Command::Init(_)
         | Command::Login(_)
         | Command::Man(_)
+        | Command::Openapi
         | Command::Serve
         | Command::TokenWorker => Ok(()),
     }

@@ -307,4 +307,37 @@ mod tests {
 
         assert_eq!(send(&exchange, Method::POST, 1 << 20).await.unwrap(), b"{}");
     }
+
+    /// Never gets a connection.
+    struct Deaf;
+
+    impl Connector for Deaf {
+        type Stream = Watched<DuplexStream>;
+
+        async fn connect(&self, _: &Activity) -> Result<Self::Stream, ClientError> {
+            std::future::pending().await
+        }
+
+        fn name(&self) -> String {
+            "the deaf one".to_owned()
+        }
+
+        fn host(&self) -> HeaderValue {
+            HeaderValue::from_static("deaf")
+        }
+
+        fn authorization(&self) -> Option<HeaderValue> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_take_a_connection_is_not_waited_for_long() {
+        let short = Duration::from_millis(20);
+
+        let error = Exchange::new(Deaf, Patience { connect: short, silence: short }).open().await.unwrap_err();
+
+        assert_eq!(error.to_string(), "the deaf one cannot be reached: it did not answer in time");
+        assert_eq!(Patience::default().connect, Duration::from_secs(10));
+    }
 }

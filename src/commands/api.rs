@@ -8,6 +8,7 @@ use crate::base::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use utoipa::{IntoParams, ToSchema};
 
 named! {
     /// Where a command is.
@@ -22,7 +23,7 @@ named! {
 }
 
 /// How far a command is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressView {
     /// Keys done.
     pub done: usize,
@@ -31,7 +32,7 @@ pub struct ProgressView {
 }
 
 /// One command.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CommandView {
     /// Its id.
     pub id: CommandId,
@@ -54,14 +55,17 @@ pub struct CommandView {
 }
 
 /// `GET commands/{id}`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct CommandQuery {
     /// Progress that the caller knows of already.
     #[serde(default)]
+    #[param(format = "uint64")]
     pub seen: usize,
-    /// How long to wait for more, at most 30,000.
+    /// How many milliseconds to wait for more, never more than 30,000.
     #[serde(default)]
+    #[param(format = "uint64")]
     pub wait_ms: u64,
 }
 

@@ -8,6 +8,7 @@ use crate::base::{
 use crate::pki::pkcs12::Pkcs12Profile;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 named! {
@@ -21,7 +22,7 @@ named! {
 }
 
 /// `POST exports`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// Label or id.
@@ -33,11 +34,14 @@ pub struct ExportRequest {
     pub profile: Option<Pkcs12Profile>,
     /// Name of the entry inside, 1 to 64 printable characters; the label if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
     pub alias: Option<String>,
     /// Encrypts the file; never stored.
+    #[schema(value_type = String, format = "password")]
     pub passphrase: Zeroizing<String>,
     /// Why, for the record; at most 1,024 characters.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub reason: String,
 }
 
@@ -48,7 +52,7 @@ impl fmt::Debug for ExportRequest {
 }
 
 /// An export, as the header `Keyward-Export` has it beside the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportView {
     /// Its id.
     pub id: ExportId,
@@ -61,6 +65,7 @@ pub struct ExportView {
     /// Name of the entry inside.
     pub alias: String,
     /// Lower-case hex SHA-256 of the file.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
     /// Its size.
     pub size_bytes: usize,
@@ -79,7 +84,7 @@ pub struct ExportView {
 }
 
 /// The key that left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExportedKey {
     /// Its id.
     pub id: KeyId,
@@ -88,7 +93,7 @@ pub struct ExportedKey {
 }
 
 /// A place in an audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditPosition {
     /// `management`.
     pub log: String,

@@ -7,9 +7,11 @@ use crate::base::{
     principal::{Principal, Role},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A problem document (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemView {
     /// A URI that names the situation.
     pub r#type: String,
@@ -30,18 +32,19 @@ pub struct ProblemView {
 }
 
 /// `GET instance`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     /// Its id.
     pub id: InstanceId,
     /// How strict it is.
     pub posture: Posture,
     /// SHA-256 of the certificate of its CA: the root fingerprint.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub root_sha256: String,
 }
 
 /// `GET whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhoamiView {
     /// Who calls, as the audit logs name it.
     pub principal: Principal,

@@ -3,6 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, QueryOf},
+    openapi::TokenProblems,
     permit::Reader,
     problem::Failure,
 };
@@ -21,6 +22,14 @@ use axum::{
 };
 use http_body_util::channel::{Channel, Sender};
 
+/// List audit records.
+///
+/// Newest first unless asked otherwise. Begin again with `after` set to `next` for the following page.
+#[utoipa::path(
+    get, path = "/audit/records", tag = "audit",
+    params(RecordFilter),
+    responses((status = 200, body = RecordPage)),
+)]
 pub(super) async fn records(
     State(services): State<Services>,
     _: Reader,
@@ -29,11 +38,25 @@ pub(super) async fn records(
     Ok(Json(services.audit().list(filter).await?))
 }
 
+/// Sign fresh checkpoints of both logs.
+///
+/// Keep them somewhere else: `audit verify --against` compares.
+#[utoipa::path(
+    post, path = "/audit/checkpoint", tag = "audit",
+    responses((status = 200, body = CheckpointAnswer), TokenProblems),
+)]
 pub(super) async fn checkpoint(State(services): State<Services>, _: Reader) -> Result<Json<CheckpointAnswer>, Failure> {
     let signer = authority::audit_signer(&services.keys).await?;
     Ok(Json(services.audit().checkpoint(&signer).await?))
 }
 
+/// Export both logs.
+///
+/// JSON Lines: a header with checkpoints, then every record, the management log first (docs/audit-format.md).
+#[utoipa::path(
+    get, path = "/audit/export", tag = "audit",
+    responses((status = 200, body = String, content_type = "application/jsonl"), TokenProblems),
+)]
 pub(super) async fn export(State(services): State<Services>, _: Reader) -> Result<Response, Failure> {
     let signer = authority::audit_signer(&services.keys).await?;
     let certificates = authority::audit_certificates(&services.keys).await?;
@@ -44,6 +67,14 @@ pub(super) async fn export(State(services): State<Services>, _: Reader) -> Resul
     Ok(([(header::CONTENT_TYPE, json_lines)], Body::new(body)).into_response())
 }
 
+/// Check both logs.
+///
+/// Against their own checkpoints, and those that you bring.
+#[utoipa::path(
+    post, path = "/audit/verify", tag = "audit",
+    request_body = VerifyRequest,
+    responses((status = 200, body = VerifyReport)),
+)]
 pub(super) async fn verify(
     State(services): State<Services>,
     _: Reader,

@@ -14,6 +14,7 @@ use crate::backup::{
     api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery, VerifyAnswer},
     coverage, drill, offline, restore, run,
 };
+use crate::commands::api::CommandView;
 use crate::keys::api::Page;
 use axum::{
     Json,
@@ -23,6 +24,10 @@ use axum::{
 };
 use serde_json::json;
 
+/// Start a backup.
+///
+/// One backup, restore or drill is at work at a time and one waits; further ones are answered 503. The result of the command is a `BackupView`.
+#[utoipa::path(post, path = "/backups", tag = "backups", responses((status = 202, body = CommandView)))]
 pub(super) async fn run(
     State(services): State<Services>,
     Keeper(caller): Keeper,
@@ -36,10 +41,20 @@ pub(super) async fn run(
     Ok(accepted(services.commands.start(&caller, "backup.run", work).await?))
 }
 
+/// List backups.
+///
+/// All on one page, newest first.
+#[utoipa::path(get, path = "/backups", tag = "backups", responses((status = 200, body = Page<BackupView>)))]
 pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<BackupView>>, Failure> {
     Ok(Json(Page { items: backup::list(&services.keys.db).await?, next: None }))
 }
 
+/// Show a backup.
+#[utoipa::path(
+    get, path = "/backups/{sequence}", tag = "backups",
+    params(("sequence" = String, Path, description = "Number of the backup")),
+    responses((status = 200, body = BackupView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     _: Reader,
@@ -48,7 +63,15 @@ pub(super) async fn show(
     Ok(Json(backup::find(&services.keys.db, &sequence).await?))
 }
 
-/// The archive leaves keyward's sight with the answer, so it is recorded who took it.
+/// Download an archive.
+///
+/// A tar file as docs/backup-format.md describes it. It leaves keyward's sight with the answer, so it is recorded who
+/// took it.
+#[utoipa::path(
+    get, path = "/backups/{sequence}/archive", tag = "backups",
+    params(("sequence" = String, Path, description = "Number of the backup")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/x-tar")),
+)]
 pub(super) async fn archive(
     State(services): State<Services>,
     Keeper(caller): Keeper,
@@ -62,6 +85,12 @@ pub(super) async fn archive(
     Ok(([(header::CONTENT_TYPE, tar)], bytes).into_response())
 }
 
+/// Check the hashes and the signature of an archive.
+#[utoipa::path(
+    post, path = "/backups/{sequence}/verify", tag = "backups",
+    params(("sequence" = String, Path, description = "Number of the backup")),
+    responses((status = 200, body = VerifyAnswer)),
+)]
 pub(super) async fn verify(
     State(services): State<Services>,
     _: Reader,
@@ -71,6 +100,15 @@ pub(super) async fn verify(
     Ok(Json(offline::verify(&bytes)?))
 }
 
+/// Start a restore.
+///
+/// The body is the archive, at most 256 MiB; it is empty with `latest=true`. The result of the command is a `RestoreAnswer`.
+#[utoipa::path(
+    post, path = "/restores", tag = "backups",
+    params(RestoreQuery),
+    request_body(content = Vec<u8>, content_type = "application/x-tar"),
+    responses((status = 202, body = CommandView)),
+)]
 pub(super) async fn restore(
     State(services): State<Services>,
     Operator(caller): Operator,
@@ -86,6 +124,15 @@ pub(super) async fn restore(
     Ok(accepted(services.commands.start(&caller, "backup.restore", work).await?))
 }
 
+/// Start a drill: prove that the keys of an archive come back.
+///
+/// The body is the archive, at most 256 MiB; it is empty with `latest=true`. The result of the command is a `DrillAnswer`.
+#[utoipa::path(
+    post, path = "/drills", tag = "backups",
+    params(DrillQuery),
+    request_body(content = Vec<u8>, content_type = "application/x-tar"),
+    responses((status = 202, body = CommandView)),
+)]
 pub(super) async fn drill(
     State(services): State<Services>,
     Keeper(caller): Keeper,
@@ -101,6 +148,8 @@ pub(super) async fn drill(
     Ok(accepted(services.commands.start(&caller, "backup.drill", work).await?))
 }
 
+/// Show how well each key is covered by backups and drills.
+#[utoipa::path(get, path = "/coverage", tag = "backups", responses((status = 200, body = CoverageAnswer)))]
 pub(super) async fn coverage(State(services): State<Services>, _: Reader) -> Result<Json<CoverageAnswer>, Failure> {
     Ok(Json(coverage::coverage(&services.backups).await?))
 }

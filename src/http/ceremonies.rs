@@ -3,6 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, Segment},
+    openapi::{Conflict, TokenProblems},
     permit::{Keeper, Reader},
     problem::Failure,
 };
@@ -17,6 +18,14 @@ use crate::keys::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 
+/// Put a secret together from shares.
+///
+/// It waits in memory for its one use, five minutes at most.
+#[utoipa::path(
+    post, path = "/ceremonies/recoveries", tag = "ceremonies",
+    request_body = RecoverRequest,
+    responses((status = 201, body = RecoveryView)),
+)]
 pub(super) async fn put_together(
     State(services): State<Services>,
     Keeper(caller): Keeper,
@@ -26,6 +35,12 @@ pub(super) async fn put_together(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// Import the KEKs of a recovery into the token.
+#[utoipa::path(
+    post, path = "/ceremonies/recoveries/{recovery}/keks", tag = "ceremonies",
+    params(("recovery" = String, Path, description = "Name of a recovery")),
+    responses((status = 200, body = ImportAnswer), Conflict, TokenProblems),
+)]
 pub(super) async fn import(
     State(services): State<Services>,
     Keeper(caller): Keeper,
@@ -37,6 +52,8 @@ pub(super) async fn import(
     Ok(Json(ImportAnswer { keks: records.into_iter().map(keks::KekRecord::view).collect() }))
 }
 
+/// List KEKs.
+#[utoipa::path(get, path = "/keks", tag = "ceremonies", responses((status = 200, body = Page<KekView>)))]
 pub(super) async fn keks(State(services): State<Services>, _: Reader) -> Result<Json<Page<KekView>>, Failure> {
     let items = keks::all(&services.keys).await?.into_iter().map(keks::KekRecord::view).collect();
     Ok(Json(Page { items, next: None }))

@@ -3,6 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, Segment},
+    openapi::{Conflict, TokenProblems},
     permit::{Operator, Reader},
     problem::Failure,
 };
@@ -15,6 +16,13 @@ use crate::certificates::{
 use crate::keys::api::Page;
 use axum::{Json, extract::State, http::StatusCode};
 
+/// Attach a certificate to its key.
+#[utoipa::path(
+    post, path = "/keys/{key}/certificates", tag = "certificates",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    request_body = AddRequest,
+    responses((status = 201, body = CertificateView), Conflict, TokenProblems),
+)]
 pub(super) async fn add(
     State(services): State<Services>,
     Operator(caller): Operator,
@@ -25,6 +33,13 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// Make a self-signed certificate and attach it.
+#[utoipa::path(
+    post, path = "/keys/{key}/self-signed", tag = "certificates",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    request_body = SelfSignRequest,
+    responses((status = 201, body = CertificateView), Conflict, TokenProblems),
+)]
 pub(super) async fn self_sign(
     State(services): State<Services>,
     Operator(caller): Operator,
@@ -35,10 +50,21 @@ pub(super) async fn self_sign(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// List certificates.
+#[utoipa::path(
+    get, path = "/certificates", tag = "certificates",
+    responses((status = 200, body = Page<CertificateView>)),
+)]
 pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<CertificateView>>, Failure> {
     Ok(Json(Page { items: list::all(&services.keys).await?, next: None }))
 }
 
+/// Show a certificate.
+#[utoipa::path(
+    get, path = "/certificates/{id}", tag = "certificates",
+    params(("id" = String, Path, description = "Id of a certificate: SHA-256 of its DER")),
+    responses((status = 200, body = CertificateView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     _: Reader,

@@ -6,6 +6,7 @@ use super::{
     permit::Reader,
     problem::Failure,
 };
+use crate::base::ids::CommandId;
 use crate::commands::api::{CommandQuery, CommandView};
 use axum::{
     Json,
@@ -15,6 +16,14 @@ use axum::{
 };
 use std::time::Duration;
 
+/// Show how far long work is.
+///
+/// With `wait_ms`, the answer waits until there is more progress than `seen`, or an end.
+#[utoipa::path(
+    get, path = "/commands/{id}", tag = "commands",
+    params(("id" = CommandId, Path, description = "Id of a command"), CommandQuery),
+    responses((status = 200, body = CommandView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     _: Reader,

@@ -47,7 +47,7 @@ crate::catalogue! {
     METHOD_UNKNOWN = Invalid, "method-unknown", "the route has no such method", "use one of the methods that the header Allow names";
     TOO_LARGE = Invalid, "request-too-large", "the request is too large", "send less at once: digests instead of messages, or several requests";
     TOO_SLOW = Invalid, "body-too-slow", "the body did not arrive in time", "a JSON body has to be there within 30 seconds, and an archive must not pause for as long; send it again on a new connection";
-    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential";
+    UNIDENTIFIED = Denied, "caller-unidentified", "the caller is not known", "show a credential: an API token, which `keyward login --api-token-file` and KEYWARD_API_TOKEN_FILE name for the command line, or a client certificate";
     UNROUTED = NotFound, "route-unknown", "there is nothing at this path", "paths begin with /api/v1; compare with the API's description";
 }
 

@@ -3,6 +3,7 @@
 use super::{
     HttpError, Services,
     body::{JsonBody, Segment},
+    openapi::{Conflict, NotFound, TokenProblems},
     permit::{Operator, Reader},
     problem::Failure,
 };
@@ -18,6 +19,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
+/// Export a key into an encrypted file.
+///
+/// The body of the answer is the file: PKCS#12 (RFC 7292), or PEM with an encrypted PKCS#8 key. Only keys of the policy `exportable` can leave.
+#[utoipa::path(
+    post, path = "/exports", tag = "exports",
+    request_body = ExportRequest,
+    responses((status = 201, content((Vec<u8> = "application/octet-stream")), headers(("Keyward-Export" = String, description = "The record of the export: an `ExportView` as JSON in printable ASCII"))), Conflict, NotFound, TokenProblems),
+)]
 pub(super) async fn create(
     State(services): State<Services>,
     Operator(caller): Operator,
@@ -31,10 +40,18 @@ pub(super) async fn create(
     Ok(response)
 }
 
+/// List exports.
+#[utoipa::path(get, path = "/exports", tag = "exports", responses((status = 200, body = Page<ExportView>)))]
 pub(super) async fn list(State(services): State<Services>, _: Reader) -> Result<Json<Page<ExportView>>, Failure> {
     Ok(Json(Page { items: export::list(&services.keys.db).await?, next: None }))
 }
 
+/// Show an export.
+#[utoipa::path(
+    get, path = "/exports/{id}", tag = "exports",
+    params(("id" = String, Path, description = "Id of an export")),
+    responses((status = 200, body = ExportView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     _: Reader,

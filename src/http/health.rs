@@ -22,6 +22,7 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
+use utoipa::ToSchema;
 
 /// Whether the process can serve; cheap to clone.
 #[derive(Clone, Default)]
@@ -41,16 +42,30 @@ struct Look {
     code: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Readiness {
+/// Whether the process lives.
+#[derive(Serialize, ToSchema)]
+struct Liveness {
+    /// `ok`.
     status: &'static str,
+}
+
+/// Whether the process signs.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ready`, `not-ready` or `draining`.
+    status: &'static str,
+    /// Each token.
     tokens: Vec<TokenReadiness>,
 }
 
-#[derive(Serialize)]
+/// Whether a token signs.
+#[derive(Serialize, ToSchema)]
 struct TokenReadiness {
+    /// Its label.
     label: String,
+    /// Whether it made a signature.
     ready: bool,
+    /// The code of what is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
 }
@@ -118,12 +133,24 @@ async fn trial(keys: Keys) -> Option<&'static str> {
     }
 }
 
-/// The process lives, and its router answers.
+/// Whether the process lives.
+///
+/// Asks for no credential, and looks at nothing.
+#[utoipa::path(
+    get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, body = Liveness)),
+)]
 pub(super) async fn live() -> Response {
-    Json(serde_json::json!({ "status": "ok" })).into_response()
+    Json(Liveness { status: "ok" }).into_response()
 }
 
 /// Whether this process signs, token by token.
+///
+/// Asks for no credential. The look at a token is good for some seconds.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
+)]
 pub(super) async fn ready(State(services): State<Services>) -> Response {
     let look = services.health.look(trial(services.keys.clone())).await;
     let (status, word) = match look.code {

@@ -3,6 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, QueryOf, Segment},
+    openapi::{Conflict, TokenProblems},
     permit::KeyReader,
     problem::Failure,
 };
@@ -15,6 +16,12 @@ use crate::keys::{
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
 
+/// Generate a key in the token.
+#[utoipa::path(
+    post, path = "/keys", tag = "keys",
+    request_body = GenerateRequest,
+    responses((status = 201, body = KeyView), Conflict, TokenProblems),
+)]
 pub(super) async fn generate(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
@@ -24,6 +31,10 @@ pub(super) async fn generate(
     Ok((StatusCode::CREATED, Json(record.view(Vec::new()))))
 }
 
+/// List keys.
+///
+/// By label. Begin again with `after` set to `next` for the following page.
+#[utoipa::path(get, path = "/keys", tag = "keys", params(PageQuery), responses((status = 200, body = Page<KeyView>)))]
 pub(super) async fn list(
     State(services): State<Services>,
     KeyReader(caller): KeyReader,
@@ -37,6 +48,12 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
+/// Show a key.
+#[utoipa::path(
+    get, path = "/keys/{key}", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    responses((status = 200, body = KeyView)),
+)]
 pub(super) async fn show(
     State(services): State<Services>,
     KeyReader(caller): KeyReader,
@@ -46,6 +63,12 @@ pub(super) async fn show(
     Ok(Json(view(&services, record).await?))
 }
 
+/// Show the public key as PEM.
+#[utoipa::path(
+    get, path = "/keys/{key}/public", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    responses((status = 200, body = PemAnswer)),
+)]
 pub(super) async fn public(
     State(services): State<Services>,
     KeyReader(caller): KeyReader,
@@ -55,6 +78,13 @@ pub(super) async fn public(
     Ok(Json(PemAnswer { pem: record.public_key_pem }))
 }
 
+/// Make a certificate signing request (PKCS#10).
+#[utoipa::path(
+    post, path = "/keys/{key}/csr", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    request_body = CsrRequest,
+    responses((status = 200, body = PemAnswer), Conflict, TokenProblems),
+)]
 pub(super) async fn csr(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
@@ -65,6 +95,15 @@ pub(super) async fn csr(
     Ok(Json(PemAnswer { pem }))
 }
 
+/// Sign 1 to 64 digests or messages.
+///
+/// Either `digests`, of the length that the algorithm asks for, or `messages`; not both, and at least one. One request with 16 digests is far cheaper than 16 requests.
+#[utoipa::path(
+    post, path = "/keys/{key}/sign", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    request_body = SignRequest,
+    responses((status = 200, body = SignAnswer), Conflict, TokenProblems),
+)]
 pub(super) async fn sign(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
@@ -84,6 +123,14 @@ pub(super) async fn sign(
     }
 }
 
+/// Destroy a key in the token.
+///
+/// Copies in archives and exports stay; the answer names them.
+#[utoipa::path(
+    delete, path = "/keys/{key}", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    responses((status = 200, body = DestroyAnswer), Conflict, TokenProblems),
+)]
 pub(super) async fn destroy(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,

@@ -39,6 +39,13 @@ struct Stored {
     certificate_ends_at: Option<Timestamp>,
 }
 
+/// Show figures for an operator.
+///
+/// In the text format of OpenMetrics, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")),
+)]
 pub(super) async fn show(State(services): State<Services>, _: Reader) -> Response {
     let stored = services.meters.lookup().stored(&services).await;
     let now = services.keys.clock.now();

@@ -1,7 +1,7 @@
 //! The agent API: JSON over HTTP, RFC 9457 problems; the same router for a listener and for the command line.
 //!
 //! [`router`] is given the nouns and nothing else. A request arrives with the [`Peer`] that it came
-//! from (as an extension); [`identity`] finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
+//! from (as an extension); `identity` finds its caller, or turns it away. Handlers call use cases; they have no SQL and no PKCS#11.
 
 pub mod api;
 mod audit;
@@ -22,6 +22,7 @@ mod line;
 mod meters;
 mod metrics;
 mod observe;
+pub mod openapi;
 mod permit;
 mod problem;
 mod routes;
@@ -37,6 +38,7 @@ pub use routes::router;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::backup::Backups;
+use crate::base::fault::Entry;
 use crate::commands::Commands;
 use crate::keys::Keys;
 use std::{ops::Deref, sync::Arc};
@@ -57,6 +59,8 @@ pub struct Nouns {
     pub health: Health,
     /// Inventory and token.
     pub keys: Keys,
+    /// Every problem code there is, for the API's description; catalogues above this folder are among them.
+    pub problems: fn() -> Vec<Entry>,
     /// What is counted.
     pub meters: Meters,
 }

@@ -8,7 +8,8 @@ use super::{
     line::Line,
     metrics,
     observe::observe,
-    problem::{no_such_method, not_found, respond},
+    openapi,
+    problem::{no_such_method, not_found},
     token, whoami,
 };
 use axum::{
@@ -48,7 +49,6 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/csr", post(keys::csr))
         .route("/keys/{key}/public", get(keys::public))
         .route("/keys/{key}/self-signed", post(certificates::self_sign))
-        .route("/keys/{key}/sign", post(keys::sign))
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
@@ -58,20 +58,32 @@ pub fn router(services: Services) -> Router {
         .layer(middleware::from_fn_with_state(services.clone(), once))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Line::new()));
+    // Each layer clones those below it for every request; a signature goes without the layers that are not for it.
+    let signing = Router::new()
+        .route("/keys/{key}/sign", post(keys::sign))
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES));
+    // What the API is, anybody may read: a browser has no credential to show.
+    let description = Router::new()
+        .route("/docs", get(openapi::page::html).fallback(health::no_other_method))
+        .route("/docs/script.js", get(openapi::page::script).fallback(health::no_other_method))
+        .route("/docs/style.css", get(openapi::page::style).fallback(health::no_other_method))
+        .route("/openapi.json", get(openapi::show).fallback(health::no_other_method));
     Router::new()
         .nest("/api/v1", api)
+        .nest("/api/v1", signing)
         .route("/metrics", get(metrics::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(services.clone(), respond))
         .layer(middleware::from_fn_with_state(services.clone(), identify))
         .route("/healthz", get(health::live).fallback(health::no_other_method))
         .route("/readyz", get(health::ready).fallback(health::no_other_method))
+        .nest("/api/v1", description)
         .layer(middleware::from_fn_with_state(services.clone(), observe))
         .with_state(services)
 }
 
 /// Bytes a request may have: 64 messages of some length, in base64.
-const BODY_BYTES: usize = 4 << 20;
+pub(super) const BODY_BYTES: usize = 4 << 20;
 /// Bytes an archive may have: some 200,000 keys.
 pub(super) const ARCHIVE_BYTES: usize = 256 << 20;

@@ -2,6 +2,7 @@
 
 use super::{
     Services,
+    openapi::TokenProblems,
     permit::{Keeper, Reader},
     problem::Failure,
 };
@@ -9,6 +10,8 @@ use crate::keys::{probe, recover};
 use crate::token::api::{Capabilities, ComparisonView, TokenView};
 use axum::{Json, extract::State};
 
+/// Show the token and how it agrees with the inventory.
+#[utoipa::path(get, path = "/token", tag = "token", responses((status = 200, body = TokenView), TokenProblems))]
 pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<Json<TokenView>, Failure> {
     let token = &services.keys.token;
     let comparison = recover::compare(&services.keys).await?;
@@ -30,6 +33,13 @@ pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<
     }))
 }
 
+/// Try out what the token can do.
+///
+/// Makes, wraps and destroys scratch keys of every algorithm; takes some seconds.
+#[utoipa::path(
+    post, path = "/token/probe", tag = "token",
+    responses((status = 200, body = Capabilities), TokenProblems),
+)]
 pub(super) async fn probe(State(services): State<Services>, _: Keeper) -> Result<Json<Capabilities>, Failure> {
     Ok(Json(probe::probe(&services.keys).await?))
 }

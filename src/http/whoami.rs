@@ -4,6 +4,10 @@ use super::api::WhoamiView;
 use crate::base::principal::{Caller, KeyScope};
 use axum::{Extension, Json};
 
+/// Show who calls.
+///
+/// For every caller, whatever its roles.
+#[utoipa::path(get, path = "/whoami", tag = "credentials", responses((status = 200, body = WhoamiView)))]
 pub(super) async fn show(Extension(caller): Extension<Caller>) -> Json<WhoamiView> {
     let identity = &caller.identity;
     let keys = match &identity.keys {

@@ -7,9 +7,10 @@ use crate::base::{
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// A list, and where its next page begins.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The entries.
     pub items: Vec<T>,
@@ -18,20 +19,23 @@ pub struct Page<T> {
 }
 
 /// Which part of a list.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next` of the page before.
     pub after: Option<String>,
-    /// Entries a page, 1 to 1,000; 100 if absent.
+    /// Entries a page: 100 if not said, never more than 1,000.
+    #[param(minimum = 0, maximum = 4294967295_u32)]
     pub limit: Option<u32>,
 }
 
 /// `POST keys`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenerateRequest {
     /// Unique name. Text here, so that a bad one is refused with its own code.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     pub label: String,
     /// Type and size.
     pub algorithm: KeyAlgorithm,
@@ -43,14 +47,16 @@ pub struct GenerateRequest {
     pub purpose: Option<Purpose>,
     /// Approvals that an export needs; 0 in a rig, 1 in production if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 4294967295_u32)]
     pub approvals: Option<u32>,
     /// Free text, at most 1,024 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(max_length = 1024)]
     pub comment: String,
 }
 
 /// A key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
     /// Id, also CKA_ID.
     pub id: KeyId,
@@ -85,7 +91,7 @@ pub struct KeyView {
 }
 
 /// `POST keys/{key}/csr`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsrRequest {
     /// `CN=web.example,O=Example`.
@@ -99,14 +105,14 @@ pub struct CsrRequest {
 }
 
 /// A PEM text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PemAnswer {
     /// The text.
     pub pem: String,
 }
 
 /// `POST keys/{key}/sign`: 1 to 64 digests or messages, not both.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignRequest {
     /// The key's default if absent.
@@ -114,14 +120,16 @@ pub struct SignRequest {
     pub algorithm: Option<SignatureAlgorithm>,
     /// Base64 digests, of the length that the algorithm asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 64)]
     pub digests: Vec<String>,
     /// Base64 messages, which keyward hashes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 64)]
     pub messages: Vec<String>,
 }
 
 /// Signatures, in the order of the request.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SignAnswer {
     /// The key.
     pub key: KeyId,
@@ -132,7 +140,7 @@ pub struct SignAnswer {
 }
 
 /// What `key destroy` did.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DestroyAnswer {
     /// The key that was.
     pub id: KeyId,
@@ -147,7 +155,7 @@ pub struct DestroyAnswer {
 }
 
 /// Where a copy of a key is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopyView {
     /// `backup` or `export`.
     pub kind: String,
@@ -158,13 +166,14 @@ pub struct CopyView {
 }
 
 /// A KEK.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct KekView {
     /// Id, also CKA_ID and CMS KEKIdentifier.
     pub id: KekId,
     /// What it wraps.
     pub purpose: KekPurpose,
     /// Six hex digits.
+    #[schema(pattern = "^[0-9a-f]{6}$")]
     pub kcv: String,
     /// Whether the token has it as TRUSTED.
     pub trusted: bool,

@@ -4,9 +4,10 @@
 
 use crate::base::algorithm::KeyAlgorithm;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What one token can do. Mechanism lists lie; every line here was tried.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Capabilities {
     /// One entry for each algorithm keyward knows.
     pub algorithms: Vec<AlgorithmCapability>,
@@ -23,7 +24,7 @@ pub struct Capabilities {
 }
 
 /// What the token can do with one algorithm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AlgorithmCapability {
     /// The algorithm.
     pub algorithm: KeyAlgorithm,
@@ -44,7 +45,7 @@ impl Capabilities {
 }
 
 /// `GET token`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     /// Label.
     pub label: String,
@@ -65,7 +66,7 @@ pub struct TokenView {
 }
 
 /// How inventory and token agree.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ComparisonView {
     /// Keys in both.
     pub present: usize,

@@ -402,9 +402,14 @@ mod tests {
     }
 
     fn ask(shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
+        ask_in(Lane::Batch, shared, operation)
+    }
+
+    /// A single finds a place in the child beside the one batch that one session has there.
+    fn ask_in(lane: Lane, shared: &Arc<Shared>, operation: Operation) -> (u64, Outcome) {
         let (answer, outcome) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(600);
-        let job = Job { id: 0, operation, lane: Lane::Batch, client: String::new(), deadline, deaths: 0, answer };
+        let job = Job { id: 0, operation, lane, client: String::new(), deadline, deaths: 0, answer };
         (shared.take_in(job).unwrap(), outcome)
     }
 
@@ -431,7 +436,7 @@ mod tests {
         let (worker, mut reader, mut writer) = worker();
         let serving = serve(&shared, worker);
         let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
-        let (queued, queued_outcome) = ask(&shared, Operation::ListKeks);
+        let (queued, queued_outcome) = ask_in(Lane::Single, &shared, Operation::ListKeks);
         let _ = (next(&mut reader).await, next(&mut reader).await);
 
         drop(queued_outcome);
@@ -492,7 +497,7 @@ mod tests {
         let (worker, mut reader, mut writer) = worker();
         let serving = serve(&shared, worker);
         let (begun, begun_outcome) = ask(&shared, Operation::Refresh);
-        let (_, cleared_outcome) = ask(&shared, Operation::ListKeks);
+        let (_, cleared_outcome) = ask_in(Lane::Single, &shared, Operation::ListKeks);
         let (_, waiting_outcome) = ask(&shared, Operation::Probe);
         let _ = (next(&mut reader).await, next(&mut reader).await);
 

@@ -164,3 +164,17 @@ async fn a_signature_is_made_anew_under_whatever_key() {
     assert_eq!(problem(answer).await, (404, "key-unknown".to_owned()));
     assert_eq!(bench.count("SELECT count(*) FROM claims").await, 0);
 }
+
+#[tokio::test]
+async fn an_api_token_is_told_once_and_kept_nowhere() {
+    let bench = Bench::new().await;
+    let body = r#"{"name":"ci","roles":["auditor"]}"#;
+
+    let first = bench.ask_as("k-1", Role::Admin, "/api/v1/credentials", body).await;
+    let again = bench.ask_as("k-1", Role::Admin, "/api/v1/credentials", body).await;
+
+    assert_eq!(first.status(), 201);
+    assert!(text(first).await.contains("kwt_"));
+    assert_eq!(problem(again).await, (409, "request-done".to_owned()));
+    assert_eq!(bench.count("SELECT count(*) FROM claims WHERE state = 'done' AND answer IS NULL").await, 1);
+}

@@ -73,7 +73,8 @@ impl Bench {
         let stores = (keys.db.clone(), keys.audit.clone());
         let access = Access::open(stores, keys.clock.clone(), 0, per_second).await.unwrap();
         let (health, meters) = (Health::default(), Meters::new());
-        let services = Services::from(Nouns { access, backups, commands, health, keys, meters });
+        let problems = super::errors_page::entries;
+        let services = Services::from(Nouns { access, backups, commands, health, keys, meters, problems });
         Self { router: router(services.clone()), services, _directory: directory }
     }
 

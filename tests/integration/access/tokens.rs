@@ -53,6 +53,28 @@ fn a_token_stands_in_its_file_and_nowhere_else() {
 }
 
 #[test]
+fn a_token_made_under_an_idempotency_key_is_neither_kept_nor_shown_again() {
+    let rig = Rig::new();
+    let service = Service::start(&rig);
+    let body = r#"{"name":"ci","roles":["signer"]}"#;
+    let json = "Content-Type: application/json";
+    let request = ["--header", json, "--header", "Idempotency-Key: once", "--data", body];
+
+    let (first, made) = service.at_socket(&request, "/api/v1/credentials");
+    let (_, again) = service.at_socket(&request, "/api/v1/credentials");
+    assert!(service.stop().success());
+
+    assert_eq!(first, 201, "{made}");
+    let secret = made["token"].as_str().unwrap();
+    assert!(!again.to_string().contains("kwt_"), "{again}");
+    assert_eq!(rig.json(&["credential", "list"])["items"].as_array().unwrap().len(), 1);
+    for file in files(&rig.directory()) {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", file.display());
+    }
+}
+
+#[test]
 fn expired_revoked_cut_and_unknown_tokens_are_refused_each_in_its_words() {
     let rig = Rig::new();
     let (old, ci) = (token(&rig, "old", &["--role", "operator"]), token(&rig, "ci", &["--role", "operator"]));

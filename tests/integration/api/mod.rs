@@ -1,5 +1,9 @@
 //! What holds for every command and route alike: sizes, closed pipes, records of who put a secret together.
 
+mod documented;
+mod openapi;
+mod schemathesis;
+
 use crate::support::{Rig, openssl};
 use std::process::Stdio;
 

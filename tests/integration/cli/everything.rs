@@ -2,9 +2,23 @@
 
 use crate::support::{Ended, Rig};
 use serde_json::{Value, json};
+use std::thread;
+
+/// Runs them on a rig of its own in process, and on another one by the given way; the answers must be the same.
+#[track_caller]
+pub(super) fn assert_same_in_process(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) {
+    let alone = thread::spawn(|| {
+        let alone = Rig::new();
+        answers(&alone, |arguments| alone.keyward(arguments))
+    });
+    let seen = answers(rig, keyward);
+    for (seen, expected) in seen.iter().zip(&alone.join().unwrap()) {
+        assert_eq!(seen, expected);
+    }
+}
 
 /// Runs them on a fresh rig; gives each with its exit code and its document, without what no two instances share.
-pub(super) fn answers(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) -> Vec<(String, i32, Value)> {
+fn answers(rig: &Rig, keyward: impl Fn(&[&str]) -> Ended) -> Vec<(String, i32, Value)> {
     let home = rig.path("").to_str().unwrap().to_owned();
     rig.write("message", "message");
     rig.write("passphrase", "correct horse 7");
@@ -26,7 +40,8 @@ fn comparable(value: &Value, home: &str) -> Value {
             let kept = fields.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
             Value::Object(kept.map(|(name, value)| (name.clone(), comparable(value, home))).collect())
         }
-        Value::String(text) if text.contains("-----BEGIN") => json!("PEM"),
+        // PEM, and checkpoints with their signature lines.
+        Value::String(text) if text.contains("-----BEGIN") || text.contains("\n\u{2014} ") => json!("signed"),
         Value::String(text) => {
             let words = text.replace(home, "HOME/");
             let words = words.split_whitespace().map(|word| if is_random(word) { "…" } else { word });
@@ -63,6 +78,7 @@ export create web --format pkcs12 --passphrase-file HOME/passphrase --out HOME/w
 export create ed --format pem --passphrase-file HOME/passphrase --out HOME/ed.pem
 export list
 kek list
+credential show nobody
 backup run
 backup list
 backup show 1

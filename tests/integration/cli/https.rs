@@ -1,6 +1,6 @@
 //! The command line over HTTPS: which server is trusted, and what becomes of the API token.
 
-use super::everything::answers;
+use super::everything::assert_same_in_process;
 use crate::support::{Ended, Rig, run, service::Service};
 use serde_json::{Value, json};
 use std::{
@@ -12,17 +12,13 @@ use std::{
 
 #[test]
 fn every_command_answers_over_https_as_it_does_in_process() {
-    let (alone, served) = (Rig::new(), Rig::new());
+    let served = Rig::new();
     let service = Service::start(&served);
-    let token = credential(&served, "cli");
-    login_command(&served, &service, service.ca_sha256()).args(["--api-token-file", &token]).status().unwrap();
+    let token = credential(&served, &["--role", "operator", "--role", "admin"]);
+    run(login_command(&served, &service, service.ca_sha256()).args(["--api-token-file", &token])).succeeded();
 
-    let in_process = answers(&alone, |arguments| alone.keyward(arguments));
-    let over_https = answers(&served, |arguments| run(&mut at(&served, service.url(), arguments)));
+    assert_same_in_process(&served, |arguments| run(&mut plain_at(&served, service.url(), arguments)));
 
-    for (expected, seen) in in_process.iter().zip(&over_https) {
-        assert_eq!(seen, expected);
-    }
     let status = run(&mut at(&served, service.url(), &["status"])).succeeded().json();
     assert_eq!((&status["server"], &status["directory"]), (&Value::from(service.url()), &Value::Null));
 }
@@ -31,7 +27,7 @@ fn every_command_answers_over_https_as_it_does_in_process() {
 fn a_login_with_a_token_says_who_one_is_and_is_all_that_later_commands_need() {
     let rig = Rig::new();
     let service = Service::start(&rig);
-    let token = credential(&rig, "cli");
+    let token = credential(&rig, &["--role", "operator"]);
     let secret = fs::read_to_string(&token).unwrap().trim().to_owned();
 
     let mut command = login_command(&rig, &service, service.ca_sha256());
@@ -187,10 +183,16 @@ fn login(rig: &Rig, service: &Service, ca_sha256: &str) -> Ended {
     run(&mut login_command(rig, service, ca_sha256))
 }
 
-/// A command for the server at this address, which the environment names.
+/// A command with `-o json` for the server at this address, which the environment names.
 fn at(rig: &Rig, url: &str, arguments: &[&str]) -> Command {
+    let mut command = plain_at(rig, url, arguments);
+    command.args(["-o", "json"]);
+    command
+}
+
+fn plain_at(rig: &Rig, url: &str, arguments: &[&str]) -> Command {
     let mut command = crate::support::keyward();
-    command.args(["-o", "json"]).args(arguments);
+    command.args(arguments);
     command.env("KEYWARD_SERVER", url).env("XDG_CONFIG_HOME", rig.path("config"));
     command
 }
@@ -207,10 +209,10 @@ fn refused(command: &mut Command, exit: i32, code: &str) -> Value {
     problem
 }
 
-/// A new credential of an operator; gives the file with its token.
-fn credential(rig: &Rig, name: &str) -> String {
-    let path = rig.file(&format!("{name}.token"));
-    rig.json(&["credential", "add", name, "--role", "operator", "--out", &path]);
+/// A new credential `cli` with these roles; gives the file with its token.
+fn credential(rig: &Rig, roles: &[&str]) -> String {
+    let path = rig.file("cli.token");
+    rig.json(&[&["credential", "add", "cli", "--out", &path], roles].concat());
     path
 }
 

@@ -1,6 +1,6 @@
 //! The command line beside a running service, at its socket.
 
-use super::everything::answers;
+use super::everything::assert_same_in_process;
 use crate::support::{Rig, keyward, run, service::Service};
 use std::{
     fs::{self, File},
@@ -10,15 +10,11 @@ use std::{
 
 #[test]
 fn every_command_answers_at_the_socket_as_it_does_in_process() {
-    let (alone, served) = (Rig::new(), Rig::new());
+    let served = Rig::new();
     let _service = Service::start(&served);
 
-    let in_process = answers(&alone, |arguments| alone.keyward(arguments));
-    let at_socket = answers(&served, |arguments| served.keyward(arguments));
+    assert_same_in_process(&served, |arguments| served.keyward(arguments));
 
-    for (expected, seen) in in_process.iter().zip(&at_socket) {
-        assert_eq!(seen, expected);
-    }
     assert_eq!(served.json(&["status"])["directory"], served.directory().to_str().unwrap());
 }
 

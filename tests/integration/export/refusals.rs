@@ -1,9 +1,9 @@
 //! What does not leave, and that every refusal is recorded.
 
 use super::{certified_key, rig_with_passphrase};
-use crate::support::Rig;
+use crate::support::{Rig, service::Service};
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 #[test]
 fn a_key_leaves_only_if_its_policy_and_its_approvals_let_it() {
@@ -121,13 +121,36 @@ fn nothing_that_can_be_read_gives_a_private_key() {
         ("/token", &["status"]),
     ];
 
-    let known: Vec<_> = routes.iter().map(|(route, _)| (*route).to_owned()).collect();
-    assert_eq!(routes_that_are_read(), known, "a new route: read it here too");
+    // Routes that no command reads, or not with such an answer: at the socket.
+    let at_socket = [
+        ("/credentials", "/api/v1/credentials"),
+        ("/credentials/{credential}", "/api/v1/credentials/ci"),
+        ("/docs", "/api/v1/docs"),
+        ("/docs/script.js", "/api/v1/docs/script.js"),
+        ("/docs/style.css", "/api/v1/docs/style.css"),
+        ("/healthz", "/healthz"),
+        ("/metrics", "/metrics"),
+        ("/openapi.json", "/api/v1/openapi.json"),
+        ("/readyz", "/readyz"),
+        ("/whoami", "/api/v1/whoami"),
+    ];
+
+    let known: BTreeSet<_> = routes.iter().map(|(route, _)| *route).chain(at_socket.map(|(route, _)| route)).collect();
+    let all = routes_that_are_read();
+    assert_eq!(all.iter().map(String::as_str).collect::<BTreeSet<_>>(), known, "a new route: read it here too");
     for (_, command) in routes.iter().filter(|(_, command)| !command.is_empty()) {
         for arguments in [command.to_vec(), [&["-o", "json"], *command].concat()] {
             let ended = rig.keyward(&arguments).succeeded();
             assert!(!ended.stdout.contains("PRIVATE") && !ended.stderr.contains("PRIVATE"), "{ended:?}");
         }
+    }
+    rig.json(&["credential", "add", "ci", "--role", "signer", "--out", &rig.file("ci.token")]);
+    let service = Service::start(&rig);
+    for (_, path) in at_socket {
+        let socket = service.socket().to_str().unwrap();
+        let url = format!("http://localhost{path}");
+        let answer = rig.tool("curl", &["--silent", "--fail", "--unix-socket", socket, &url]).succeeded();
+        assert!(!answer.stdout.contains("PRIVATE KEY--"), "{path}");
     }
     for file in [exported, archive] {
         assert!(!String::from_utf8_lossy(&fs::read(&file).unwrap()).contains("PRIVATE KEY--"), "{file}");

@@ -95,14 +95,10 @@ fn every_command_has_a_page_and_every_shell_its_completions() {
 }
 
 /// A root directory with what the package's scripts call, and the package installed in it.
-fn installed(programs: &[&str]) -> (TempDir, PathBuf) {
-    let directory = open_directory();
-    let root = directory.path().join("root");
-    let package = package(directory.path());
+fn install(package: &Path, root: &Path, programs: &[&str]) {
     let minimal_root = source("tests/integration/package/minimal-root.sh");
-    run(as_root(minimal_root).arg(&root).args(["sh", "cat", "install", "rmdir"]).args(programs)).succeeded();
-    dpkg(&root, &["--install", package.to_str().unwrap()]);
-    (directory, root)
+    run(as_root(minimal_root).arg(root).args(["sh", "cat", "install", "rmdir"]).args(programs)).succeeded();
+    dpkg(root, &["--install", package.to_str().unwrap()]);
 }
 
 /// What the package depends on is there, but not as packages.
@@ -113,8 +109,11 @@ fn dpkg(root: &Path, arguments: &[&str]) -> Ended {
 
 #[test]
 fn installing_makes_the_user_and_its_directory_and_purging_keeps_keys() {
+    let directory = open_directory();
+    let package = package(directory.path());
     for programs in [&["systemd-sysusers"][..], &["useradd", "getent"]] {
-        let (_directory, root) = installed(programs);
+        let root = directory.path().join(programs[0]);
+        install(&package, &root, programs);
         let state = root.join("var/lib/keyward");
         let user = || {
             let users = fs::read_to_string(root.join("etc/passwd")).unwrap();

@@ -151,7 +151,7 @@ impl Rig {
 }
 
 /// A file or folder of `tests/integration`.
-fn sources(name: &str) -> PathBuf {
+pub(crate) fn sources(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration").join(name)
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn assert_verifies(digest: &str, public_key: &str, signature: &str, m
 
 /// Python with `PyKCS11`, python-pkcs11 and shamir-mnemonic: `scripts/test` sets it.
 #[expect(clippy::disallowed_methods, reason = "the test's own setting")]
-fn python() -> std::ffi::OsString {
+pub(crate) fn python() -> std::ffi::OsString {
     std::env::var_os("KEYWARD_TEST_PYTHON")
         .unwrap_or_else(|| panic!("KEYWARD_TEST_PYTHON is not set; run the tests with scripts/test"))
 }

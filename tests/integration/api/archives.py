@@ -1,0 +1,5 @@
+"""Tells schemathesis that an archive is sent as any bytes are."""
+
+import schemathesis
+
+schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
