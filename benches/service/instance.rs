@@ -16,8 +16,9 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 /// An instance on a SoftHSM token of its own.
 pub(crate) struct Instance {
@@ -168,6 +169,27 @@ impl Service {
         signal(self.worker, Signal::KILL)
     }
 
+    /// Waits for the worker that comes after one that was killed.
+    pub(crate) async fn find_worker(&mut self) -> Outcome<()> {
+        let killed = self.worker;
+        for _ in 0..LOOKS {
+            match usage::child(self.pid) {
+                Ok(worker) if worker != killed => {
+                    self.worker = worker;
+                    return Ok(());
+                }
+                _ => sleep(BETWEEN_LOOKS).await,
+            }
+        }
+        Err("no other worker came".into())
+    }
+
+    /// MiB and open descriptors of the service.
+    pub(crate) fn footprint(&self) -> Outcome<(f64, usize)> {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid))?.count();
+        Ok((usage::resident_mib(self.pid)?, descriptors))
+    }
+
     /// Ends it and waits.
     pub(crate) fn stop(mut self) -> Outcome<()> {
         signal(self.child.id(), Signal::TERM)?;
@@ -204,5 +226,8 @@ fn signal(pid: u32, signal: Signal) -> Outcome<()> {
 
 /// A free port, since several services run beside each other, and no limit that a load could meet.
 const SETTINGS: &[u8] = b"\n[http]\nlisten = \"127.0.0.1:0\"\nrequests_per_second = 1000000\n";
+/// For a worker to come, together ten seconds.
+const LOOKS: u32 = 1_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// Connections that make keys at the same time.
 const MAKERS: u32 = 4;
