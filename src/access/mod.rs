@@ -57,8 +57,8 @@ struct Owner {
     allowance: Allowance,
 }
 
-/// What a caller shows.
-#[derive(Clone, Copy, Debug)]
+/// What a caller shows. Not to be printed: it holds a secret.
+#[derive(Clone, Copy)]
 pub enum Shown<'a> {
     /// An API token, as it came.
     ApiToken(&'a str),

@@ -32,6 +32,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether keyward does not do what was asked because of what it is, or of who asked; not for want of something
+    /// that is down, full or away.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Conflict | Self::Denied | Self::Invalid | Self::NotFound | Self::Unsupported)
+    }
+
     /// The word for it in problem documents and counters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -116,12 +116,6 @@ impl Claim {
     pub async fn give_back(self) -> Result<(), CommandError> {
         Ok(db::drop_claim(&self.commands.db, &self.keyed).await?)
     }
-
-    /// What a caller is told whose request broke off under this claim.
-    #[must_use]
-    pub fn interrupted(keyed: &Keyed, at: Timestamp) -> CommandError {
-        CommandError::RequestInterrupted { request: keyed.request.clone(), at }
-    }
 }
 
 impl Done {

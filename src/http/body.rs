@@ -39,7 +39,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::from_request_parts(parts, state).await;
         let Query(value) = query.map_err(|error| {
-            let field = field_of(&error.body_text()).unwrap_or_default();
+            // Before serde's words stand axum's, and a colon.
+            let text = error.body_text();
+            let field = text.split_once(": ").and_then(|(_, serde)| field_of(serde)).unwrap_or_default();
             malformed(format!("the query has an unknown parameter, or a value of the wrong type{field}"))
         })?;
         Ok(Self(value))

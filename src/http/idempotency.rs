@@ -1,7 +1,7 @@
 //! `Idempotency-Key` on what changes something by POST: done once, answered as often as it is asked for.
 //!
-//! The body is hashed while the handler reads it, so that nothing is read before roles are judged. A request under
-//! a key goes on when its client leaves: whoever asks again gets its answer.
+//! The body is hashed while the handler reads it, so that nothing is read before roles are judged. As every change, a
+//! request under a key goes on when its client leaves: whoever asks again gets its answer.
 
 use super::{HttpError, Services, body::next_piece, observe, problem::Failure, routes::ARCHIVE_BYTES};
 use crate::base::principal::Caller;
@@ -33,14 +33,9 @@ pub(super) async fn once(State(services): State<Services>, request: Request, nex
 
 async fn done_once(services: &Services, request: Request, next: Next) -> Result<Response, Failure> {
     let keyed = keyed(&request)?;
-    match services.commands.claim(keyed.clone()).await? {
+    match services.commands.claim(keyed).await? {
         Claimed::Before(done) => replayed(done, request.into_body()).await,
-        Claimed::First(claim) => {
-            // In a task of its own, which does not end with the client's patience.
-            let carried_out = tokio::spawn(carry_out(claim, request, next));
-            let interrupted = |_| Claim::interrupted(&keyed, services.keys.clock.now()).into();
-            carried_out.await.map_err(interrupted)
-        }
+        Claimed::First(claim) => Ok(carry_out(claim, request, next).await),
     }
 }
 

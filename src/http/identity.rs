@@ -15,7 +15,7 @@ use crate::base::{
 };
 use axum::{
     extract::{Request, State},
-    http::header,
+    http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
@@ -57,15 +57,22 @@ pub(super) async fn identify(State(services): State<Services>, mut request: Requ
 }
 
 fn shown(request: &Request) -> Option<Shown<'_>> {
-    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-        // Anything but a bearer token is a token that nobody knows. The scheme's case is free (RFC 9110, 11.1).
-        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
-        return Some(Shown::ApiToken(if scheme.eq_ignore_ascii_case("bearer") { token } else { "" }));
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = values.next() {
+        // Anything but one bearer token is a token that nobody knows: of two, who knows which one others go by.
+        let token = values.next().is_none().then(|| bearer_token(value)).flatten();
+        return Some(Shown::ApiToken(token.unwrap_or_default()));
     }
     match request.extensions().get::<Peer>()? {
         Peer::Local { uid } => Some(Shown::LocalUser(*uid)),
         Peer::Remote { certificate, .. } => (*certificate).map(Shown::Certificate),
     }
+}
+
+/// RFC 9110, section 11.4: a scheme in upper or lower case, one space or more, the token.
+fn bearer_token(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 fn turn_away(

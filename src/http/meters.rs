@@ -6,7 +6,7 @@
 use super::metrics::Lookup;
 use crate::base::{
     algorithm::SignatureAlgorithm,
-    fault::{Fault, Kind},
+    fault::Fault,
     time::{Clock as _, SystemClock, Timestamp},
 };
 use axum::http::{Method, StatusCode};
@@ -137,10 +137,7 @@ impl Meters {
 
     /// So many signatures were asked for and not made.
     pub(super) fn not_signed(&self, algorithm: Option<SignatureAlgorithm>, count: usize, fault: &dyn Fault) {
-        let outcome = match fault.entry().kind {
-            Kind::Conflict | Kind::Denied | Kind::Invalid | Kind::NotFound | Kind::Unsupported => Outcome::Refused,
-            Kind::Internal | Kind::Locked | Kind::TokenAbsent | Kind::Unavailable => Outcome::Failed,
-        };
+        let outcome = if fault.entry().kind.is_refusal() { Outcome::Refused } else { Outcome::Failed };
         self.count(algorithm, outcome, count);
     }
 

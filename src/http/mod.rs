@@ -27,6 +27,7 @@ mod permit;
 mod problem;
 mod routes;
 mod token;
+mod undisturbed;
 mod whoami;
 
 pub use error::HttpError;

@@ -4,6 +4,7 @@ use super::{
     HttpError, Services,
     api::ProblemView,
     error::{METHOD_UNKNOWN, TOO_LARGE, TOO_SLOW},
+    observe,
 };
 use crate::access::error::RATE_EXCEEDED;
 use crate::audit::{ObjectRef, Outcome, Verdict};
@@ -88,6 +89,7 @@ pub(super) async fn respond(services: &Services, request: Request, next: Next) -
         return refusal(&HttpError::Unidentified, RequestId::new());
     };
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let is_use = observe::template(&request).is_some_and(observe::is_use);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(caller.clone());
     let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
@@ -95,7 +97,9 @@ pub(super) async fn respond(services: &Services, request: Request, next: Next) -
     if report.kind == Kind::Internal {
         tracing::error!(request.id = %caller.request, code = report.code, error = particulars, "an internal fault");
     }
-    if !caller.is_recorded() {
+    // A signature for which nothing is there is counted only: while a token is away, every client asks again and
+    // again, and each record is a write to the disk that the rest of the service waits for.
+    if !caller.is_recorded() && (!is_use || report.kind.is_refusal()) {
         record_refusal(services, &caller, &report, (&method, &path)).await;
     }
     let mut document = document(status(&report), report, caller.request.to_string());

@@ -10,7 +10,9 @@ use super::{
     observe::observe,
     openapi,
     problem::{no_such_method, not_found},
-    token, whoami,
+    token,
+    undisturbed::undisturbed,
+    whoami,
 };
 use axum::{
     Extension, Router,
@@ -80,6 +82,7 @@ pub fn router(services: Services) -> Router {
         .route("/readyz", get(health::ready).fallback(health::no_other_method))
         .nest("/api/v1", description)
         .layer(middleware::from_fn_with_state(services.clone(), observe))
+        .layer(middleware::from_fn(undisturbed))
         .with_state(services)
 }
 

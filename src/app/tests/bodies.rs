@@ -1,8 +1,9 @@
-//! Bodies that do not arrive.
+//! Bodies that do not arrive, and queries that cannot be read.
 
 use super::{Bench, endless, polled_once, problem};
 use crate::base::principal::Role;
-use axum::http::header;
+use axum::{body::Body, http::header};
+use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::time::{advance, pause, resume};
 
@@ -60,4 +61,17 @@ async fn an_archive_that_is_too_large_is_said_to_be_so() {
     let (answer, ()) = tokio::join!(asked, megabytes);
 
     assert_eq!(problem(answer).await, (413, "request-too-large".to_owned()));
+}
+
+#[tokio::test]
+async fn an_unknown_parameter_is_named_and_a_wrong_value_is_not_repeated() {
+    let bench = Bench::new().await;
+    let told = async |query: &str| {
+        let answer = bench.ask(Role::Operator, "GET", &format!("/api/v1/keys?{query}"), Body::empty()).await;
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["detail"].as_str().unwrap().to_owned()
+    };
+
+    assert!(told("limt=1").await.ends_with(" (unknown field `limt`)"));
+    assert!(!told("limit=unknown+field+`canary`").await.contains("canary"));
 }

@@ -18,6 +18,7 @@ use crate::commands::Commands;
 use crate::db::Database;
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex};
+use crate::pki::tls_key;
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
     Router,
@@ -25,7 +26,7 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt as _, channel::Channel};
-use std::{convert::Infallible, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{io, num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, RwLock};
 use tower::ServiceExt as _;
@@ -137,7 +138,7 @@ async fn problem(response: Response<Body>) -> (u16, String) {
 }
 
 /// A body that never ends: who reads it waits for ever.
-fn endless() -> (http_body_util::channel::Sender<Bytes, Infallible>, Body) {
+fn endless() -> (http_body_util::channel::Sender<Bytes, io::Error>, Body) {
     let (sender, body) = Channel::new(1);
     (sender, Body::new(body))
 }
@@ -228,6 +229,7 @@ async fn whoever_shows_no_good_credential_gets_401_and_leaves_one_record_a_minut
 
     assert_eq!(bench.shown(Some(&format!("Bearer {good}"))).await, (200, String::new()));
     assert_eq!(bench.shown(Some(&format!("bearer {good}"))).await, (200, String::new()));
+    assert_eq!(bench.shown(Some(&format!("Bearer   {good}"))).await, (200, String::new()));
     for (header, code) in [
         (None, "caller-unidentified"),
         (Some(format!("Bearer {revoked}")), "credential-revoked"),
@@ -247,6 +249,59 @@ async fn whoever_shows_no_good_credential_gets_401_and_leaves_one_record_a_minut
         .collect();
     told.sort_unstable();
     assert_eq!(told, [("cd", "192.0.2.7", Some(1)), ("keyward", "192.0.2.7", Some(4))]);
+}
+
+#[tokio::test]
+async fn of_two_tokens_in_one_request_none_counts() {
+    let bench = Bench::new().await;
+    let tokens = [bench.token("ci", &[Role::Operator]).await, bench.token("cd", &[Role::Admin]).await];
+    let peer = Peer::Remote { address: ([192, 0, 2, 7], 50_000).into(), certificate: None };
+    let request = Request::builder().uri("/api/v1/keys").extension(peer);
+
+    let both = tokens.iter().fold(request, |request, token| request.header("authorization", format!("Bearer {token}")));
+    let answer = bench.router.clone().oneshot(both.body(Body::empty()).unwrap()).await.unwrap();
+
+    assert_eq!(problem(answer).await, (401, "credential-unknown".to_owned()));
+}
+
+#[tokio::test]
+async fn a_change_goes_on_when_its_client_leaves() {
+    let bench = Bench::new().await;
+    let (sender, body) = endless();
+    let mut asked = Box::pin(bench.ask(Role::Operator, "POST", "/api/v1/restores", body));
+    assert!(polled_once(&mut asked).await.is_none());
+
+    drop(asked);
+    drop(sender);
+    let recorded = async {
+        let filter = || RecordFilter { event: Some("backup.restore".to_owned()), ..RecordFilter::default() };
+        while bench.services.keys.audit.list(filter()).await.unwrap().items.is_empty() {}
+    };
+
+    assert!(tokio::time::timeout(Duration::from_secs(10), recorded).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_signature_that_is_refused_is_recorded_and_one_for_which_no_token_is_there_is_not() {
+    let bench = Bench::new().await;
+    let (_, public_key) = tls_key::generate().unwrap();
+    let insert = "INSERT INTO keys (id, label, algorithm, policy, enforcement, purpose, approvals, origin, state, \
+                  presence, token, public_key_pem, comment, created_at) VALUES ($1, 'web', 'p256', 'token-only', \
+                  'token', 'tls', 0, 'generated', 'active', 'absent', 't', $2, '', 0)";
+    let row = sqlx::query(insert).bind(ID).bind(public_key.to_pem().unwrap());
+    row.execute(bench.services.keys.db.reader()).await.unwrap();
+    let sign = async |key: &str| {
+        let body = r#"{"messages":["AA=="]}"#;
+        problem(bench.ask(Role::Signer, "POST", &format!("/api/v1/keys/{key}/sign"), body).await).await
+    };
+
+    let refused = sign("wbe").await;
+    let failed = sign("web").await;
+
+    assert_eq!(refused, (404, "key-unknown".to_owned()));
+    assert_eq!(failed, (423, "pin-unreadable".to_owned()));
+    let records = bench.services.keys.audit.list(RecordFilter::default()).await.unwrap().items;
+    assert_eq!(records.iter().map(|record| record.code.as_str()).collect::<Vec<_>>(), ["key-unknown"]);
 }
 
 #[tokio::test]
@@ -300,7 +355,7 @@ async fn a_caller_without_the_role_is_refused_before_the_archive_is_read() {
 #[tokio::test]
 async fn one_restore_drill_or_backup_waits_and_a_further_one_is_turned_away_unread() {
     let bench = Bench::new().await;
-    let ((_first, at_work), (_second, waits), (_third, one_more)) = (endless(), endless(), endless());
+    let ((_first, at_work), (second, waits), (_third, one_more)) = (endless(), endless(), endless());
     let mut at_work = pin!(bench.ask(Role::Operator, "POST", "/api/v1/restores", at_work));
     let mut waits = Box::pin(bench.ask(Role::Operator, "POST", "/api/v1/drills", waits));
     assert!(polled_once(&mut at_work).await.is_none());
@@ -309,6 +364,8 @@ async fn one_restore_drill_or_backup_waits_and_a_further_one_is_turned_away_unre
     let turned_away = bench.ask(Role::Operator, "POST", "/api/v1/drills", one_more).await;
     let backup = bench.problem(Role::Operator, "POST", "/api/v1/backups").await;
     drop(waits);
+    // As the connection's end does.
+    second.abort(io::Error::other("the client left"));
     let let_in = bench.problem(Role::Operator, "POST", "/api/v1/backups").await;
 
     assert_eq!(problem(turned_away).await, (503, "backup-busy".to_owned()));

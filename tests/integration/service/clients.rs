@@ -8,6 +8,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::net::UnixStream,
+    time::{Duration, Instant},
 };
 
 /// Sends raw bytes to the socket and gives everything that comes back until the service closes.
@@ -19,6 +20,34 @@ fn raw(service: &Service, bytes: &str) -> String {
     // A service that closes at once may reset what it did not read.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_key_is_made_and_recorded_although_its_client_left() {
+    let rig = Rig::new();
+    let service = Service::start(&rig);
+    let phase = || {
+        let path = "/api/v1/audit/records?log=management&event=key.generate&order=newest&limit=1";
+        let (_, page) = service.at_socket(&[], path);
+        let newest = page["items"][0].clone();
+        (newest["object"]["label"] == "slow").then(|| newest["phase"].as_str().unwrap().to_owned())
+    };
+    let until = |wanted: &str| {
+        let begun = Instant::now();
+        while phase().as_deref() != Some(wanted) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "there is no {wanted}");
+        }
+    };
+
+    let body = r#"{"label":"slow","algorithm":"rsa-4096","policy":"token-only"}"#;
+    let head = "POST /api/v1/keys HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ";
+    let mut stream = UnixStream::connect(service.socket()).unwrap();
+    write!(stream, "{head}{}\r\n\r\n{body}", body.len()).unwrap();
+    until("intent");
+    drop(stream);
+
+    until("result");
+    assert_eq!(service.at_socket(&[], "/api/v1/keys/slow").0, 200);
 }
 
 #[test]
