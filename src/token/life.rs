@@ -124,7 +124,8 @@ impl Shared {
     /// Takes a job into its lane under a number of its own, and starts a worker if there is none.
     pub(super) fn take_in(self: &Arc<Self>, job: Job) -> Result<u64, TokenError> {
         let mut state = self.state();
-        self.check_open(&state, job.operation.name(), job.lane)?;
+        self.check_open(&state, job.operation.name())?;
+        self.make_room(&mut state.queue, job.lane, &job.client)?;
         state.last_id += 1;
         let id = state.last_id;
         state.queue.push(Job { id, ..job });
@@ -156,20 +157,28 @@ impl Shared {
         }
     }
 
-    /// Turns a job away that cannot be served: pool closed, pause after failed starts, lane full.
-    fn check_open(&self, state: &State, operation: &str, lane: Lane) -> Result<(), TokenError> {
+    /// Turns a job away that cannot be served: pool closed, pause after failed starts.
+    fn check_open(&self, state: &State, operation: &str) -> Result<(), TokenError> {
         if matches!(state.life, Life::Closed) {
             return Err(TokenError::WorkerLost { token: self.token(), operation: operation.to_owned() });
         }
         if let (Life::Idle, Some(failure)) = (&state.life, state.backoff.refusal(Instant::now())) {
             return Err(failure.clone());
         }
-        match state.queue.waiting_if_full(lane) {
-            Some(waiting) => {
-                self.tally.turned_away();
-                Err(TokenError::Busy { token: self.token(), waiting })
+        Ok(())
+    }
+
+    /// Turns a job away for which its lane has no room, this one or another client's.
+    fn make_room(&self, queue: &mut Queue, lane: Lane, client: &str) -> Result<(), TokenError> {
+        let Some(waiting) = queue.waiting_if_full(lane) else { return Ok(()) };
+        self.tally.turned_away();
+        let busy = TokenError::Busy { token: self.token(), waiting };
+        match queue.give_way(lane, client) {
+            Some(job) => {
+                job.answer(Err(busy));
+                Ok(())
             }
-            None => Ok(()),
+            None => Err(busy),
         }
     }
 
@@ -361,7 +370,7 @@ mod tests {
             unix::{OwnedReadHalf, OwnedWriteHalf},
         },
         process::Command,
-        sync::oneshot,
+        sync::oneshot::{self, error::TryRecvError},
         task::yield_now,
     };
 
@@ -548,5 +557,25 @@ mod tests {
 
         assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
         assert!(matches!(shared.state().life, Life::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_fills_a_lane_turns_nobody_else_away() {
+        let shared = shared();
+        let ask = |client: &str| {
+            let (answer, outcome) = oneshot::channel();
+            let (client, deadline) = (client.to_owned(), Instant::now() + Duration::from_secs(600));
+            let (operation, lane) = (Operation::Refresh, Lane::Batch);
+            shared.take_in(Job { id: 0, operation, lane, client, deadline, deaths: 0, answer }).map(|_| outcome)
+        };
+        let mut greedy: Vec<_> = (0..1_024).map(|_| ask("greedy").unwrap()).collect();
+
+        let one_more = ask("greedy");
+        let modest = ask("modest");
+
+        assert!(matches!(one_more, Err(TokenError::Busy { waiting: 1_024, .. })));
+        assert!(modest.unwrap().try_recv().is_err_and(|error| error == TryRecvError::Empty), "it waits");
+        let last = greedy.pop().unwrap().await.unwrap();
+        assert!(matches!(last, Err(TokenError::Busy { waiting: 1_024, .. })));
     }
 }
