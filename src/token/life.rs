@@ -22,9 +22,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 /// What callers and the worker's supervision share.
@@ -292,10 +293,14 @@ impl Shared {
         self.dispatch(&mut state);
     }
 
-    /// A caller's time is over: forget the job if it still waits, here or in the child, and end the worker if it has
-    /// begun it and is still at it soon after.
-    pub(super) fn give_up(self: &Arc<Self>, id: u64) {
+    /// A job was not answered by its deadline.
+    pub(super) fn note_late(&self) {
         self.tally.late();
+    }
+
+    /// Nobody waits for a job any more: forget it if it still waits, here or in the child, and end the worker if it is
+    /// still at it soon after the deadline.
+    pub(super) fn give_up(self: &Arc<Self>, id: u64, deadline: Instant) {
         let mut state = self.state();
         state.queue.forget(id);
         if !state.under_way.contains_key(&id) {
@@ -307,8 +312,10 @@ impl Shared {
             let _ = cancel.and_then(|bytes| link.outbox.send(bytes));
         }
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            sleep(GRACE).await;
+        // Without a runtime everything ends anyway.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            sleep_until(deadline + GRACE).await;
             let state = shared.state();
             if let (Life::Serving(link), true) = (&state.life, state.under_way.contains_key(&id)) {
                 tracing::warn!(token.label = shared.token(), "the token worker hangs and is ended");
@@ -449,7 +456,7 @@ mod tests {
         let _ = (next(&mut reader).await, next(&mut reader).await);
 
         drop(queued_outcome);
-        shared.give_up(queued);
+        shared.give_up(queued, Instant::now());
         let cancel = next(&mut reader).await;
         reply(&mut writer, queued, Err(TokenError::Protocol { detail: String::new() })).await;
         reply(&mut writer, begun, Ok(Answer::Count(3))).await;
@@ -470,7 +477,7 @@ mod tests {
         next(&mut reader).await;
 
         drop(outcome);
-        shared.give_up(begun);
+        shared.give_up(begun, Instant::now());
         serving.await.unwrap();
 
         assert!(matches!(shared.state().life, Life::Starting));
@@ -577,5 +584,22 @@ mod tests {
         assert!(modest.unwrap().try_recv().is_err_and(|error| error == TryRecvError::Empty), "it waits");
         let last = greedy.pop().unwrap().await.unwrap();
         assert!(matches!(last, Err(TokenError::Busy { waiting: 1_024, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_hangs_is_ended_also_when_the_caller_did_not_wait_for_its_deadline() {
+        let shared = shared();
+        let (worker, mut reader, _writer) = worker();
+        let serving = serve(&shared, worker);
+        let (begun, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+
+        drop(outcome);
+        shared.give_up(begun, Instant::now() + Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let within = matches!(shared.state().life, Life::Serving(_));
+        serving.await.unwrap();
+
+        assert!(within, "until its deadline it may go on");
     }
 }
