@@ -16,7 +16,7 @@ use super::{
 use crate::certificates::{authority, server};
 use crate::http::router;
 use bind::Listeners;
-use connections::Connections;
+use connections::{Connections, END_LIMIT};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
@@ -80,7 +80,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     notify(&[NotifyState::Stopping]);
     opened.services.health.drain();
     accepting.stop();
-    connections.drain(DRAIN_LIMIT).await;
+    connections.drain(END_LIMIT).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -162,7 +162,5 @@ fn url(address: SocketAddr) -> String {
     }
 }
 
-/// What is under way has so long to end.
-const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How soon a certificate that is about to end, or a new CA after a restore, is noticed.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);
