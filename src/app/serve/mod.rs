@@ -59,7 +59,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
     let meter = opened.services.meters.connections().clone();
-    let connections = Connections::new(http.connections, router(opened.services.clone()), meter);
+    let connections = Connections::new(limits::connections(http.connections), router(opened.services.clone()), meter);
     let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
@@ -99,7 +99,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                 match Settings::read(&opened.directory) {
                     Ok(settings) => {
                         names = settings.http.certificate_names();
-                        connections.limit(settings.http.connections);
+                        connections.limit(limits::connections(settings.http.connections));
                         tracing::info!("settings read again; a new listen address, rate or token needs a restart");
                     }
                     Err(error) => tracing::error!(%error, "the settings stay as they were"),
