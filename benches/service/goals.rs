@@ -136,7 +136,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
 }
 
 /// Signatures a second of Parsec 1.5.0 over SoftHSM, tuned, at its best number of clients. Like the next, measured
-/// once, on two cores of the same kind, and not part of a run: on another machine these two ratios mean little.
+/// once, on two cores with AVX-512 IFMA, and not part of a run: on another machine these two ratios mean little.
 const PARSEC_P256: f64 = 8_219.0;
 /// Of `OpenBao` 2.7.2 with the key in its memory, at 32 connections, without TLS.
 const OPENBAO_P256: f64 = 12_601.0;

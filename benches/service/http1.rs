@@ -18,6 +18,8 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    /// Whether it says when to come again.
+    pub(crate) retry_after: bool,
     pub(crate) body: &'a [u8],
 }
 
@@ -40,7 +42,7 @@ impl Connection {
         while self.received.len() < head.length + head.content_length {
             self.more().await?;
         }
-        Ok(Answer { status: head.status, body: &self.received[head.length..] })
+        Ok(Answer { status: head.status, retry_after: head.retry_after, body: &self.received[head.length..] })
     }
 
     async fn more(&mut self) -> Outcome<()> {
@@ -62,6 +64,7 @@ pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
 
 struct Head {
     status: u16,
+    retry_after: bool,
     /// Bytes, with the empty line.
     length: usize,
     content_length: usize,
@@ -72,9 +75,10 @@ fn head_of(received: &[u8]) -> Outcome<Option<Head>> {
     let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&received[..end])?;
     let status = text.get(9..12).ok_or("no status")?.parse()?;
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim())
-    });
-    Ok(Some(Head { status, length: end + 4, content_length: length.ok_or("no Content-Length")?.parse()? }))
+    let field = |wanted: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.trim()))
+    };
+    let content_length = field("content-length").ok_or("no Content-Length")?.parse()?;
+    Ok(Some(Head { status, retry_after: field("retry-after").is_some(), length: end + 4, content_length }))
 }

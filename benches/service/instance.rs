@@ -3,7 +3,7 @@
 use crate::{
     KEYWARD, Outcome,
     carrier::Carrier,
-    http1::request,
+    http1::{Connection, request},
     load::block_on,
     usage::{self, Usage},
     workload::Algorithm,
@@ -16,7 +16,9 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
+use tokio::{task::JoinSet, time::sleep};
 
 /// An instance on a SoftHSM token of its own.
 pub(crate) struct Instance {
@@ -77,13 +79,14 @@ impl Instance {
         let missing = keys.saturating_sub(u32::try_from(Algorithm::ALL.len())?);
         let service = self.serve()?;
         block_on(async {
-            let mut connection = Carrier::Socket(service.socket.clone()).connect().await?;
-            for number in 0..missing {
-                let body = format!("{{\"label\":\"filler-{number}\",\"algorithm\":\"p256\"}}");
-                let answer = connection.exchange(&request("POST", "/api/v1/keys", &body)).await?;
-                if answer.status != 201 {
-                    return Err(String::from_utf8_lossy(answer.body).into());
-                }
+            // Files are what takes time, so several at once.
+            let mut making = JoinSet::new();
+            for first in 0..MAKERS {
+                let connection = Carrier::Socket(service.socket.clone()).connect().await?;
+                making.spawn(make_keys(connection, (first..missing).step_by(MAKERS as usize)));
+            }
+            while let Some(made) = making.join_next().await {
+                made??;
             }
             Ok(())
         })
@@ -166,6 +169,27 @@ impl Service {
         signal(self.worker, Signal::KILL)
     }
 
+    /// Waits for the worker that comes after one that was killed.
+    pub(crate) async fn find_worker(&mut self) -> Outcome<()> {
+        let killed = self.worker;
+        for _ in 0..LOOKS {
+            match usage::child(self.pid) {
+                Ok(worker) if worker != killed => {
+                    self.worker = worker;
+                    return Ok(());
+                }
+                _ => sleep(BETWEEN_LOOKS).await,
+            }
+        }
+        Err("no other worker came".into())
+    }
+
+    /// MiB and open descriptors of the service.
+    pub(crate) fn footprint(&self) -> Outcome<(f64, usize)> {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid))?.count();
+        Ok((usage::resident_mib(self.pid)?, descriptors))
+    }
+
     /// Ends it and waits.
     pub(crate) fn stop(mut self) -> Outcome<()> {
         signal(self.child.id(), Signal::TERM)?;
@@ -184,6 +208,17 @@ impl Drop for Service {
     }
 }
 
+async fn make_keys(mut connection: Connection, numbers: impl Iterator<Item = u32>) -> Outcome<()> {
+    for number in numbers {
+        let body = format!("{{\"label\":\"filler-{number}\",\"algorithm\":\"p256\"}}");
+        let answer = connection.exchange(&request("POST", "/api/v1/keys", &body)).await?;
+        if answer.status != 201 {
+            return Err(String::from_utf8_lossy(answer.body).into());
+        }
+    }
+    Ok(())
+}
+
 fn signal(pid: u32, signal: Signal) -> Outcome<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).ok_or("no process")?;
     Ok(kill_process(pid, signal)?)
@@ -191,3 +226,8 @@ fn signal(pid: u32, signal: Signal) -> Outcome<()> {
 
 /// A free port, since several services run beside each other, and no limit that a load could meet.
 const SETTINGS: &[u8] = b"\n[http]\nlisten = \"127.0.0.1:0\"\nrequests_per_second = 1000000\n";
+/// For a worker to come, together ten seconds.
+const LOOKS: u32 = 1_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// Connections that make keys at the same time.
+const MAKERS: u32 = 4;

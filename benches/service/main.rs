@@ -22,6 +22,7 @@ mod plan;
 mod plot;
 mod report;
 mod run;
+mod soak;
 mod usage;
 mod workload;
 
@@ -45,9 +46,12 @@ fn main() -> ExitCode {
         ["page"] => run::page_again(),
         ["cells", cells @ ..] if !cells.is_empty() => run::cells(cells),
         ["instructions"] => run::instructions(),
+        ["soak"] => run::soak(soak::SECONDS),
+        ["soak", seconds] => seconds.parse().map_err(Into::into).and_then(run::soak),
         ["compare", old, new] => compare::print(Path::new(old), Path::new(new)),
         ["compare"] => compare::print(&results("quick.previous"), &results("quick")),
-        _ => Err("quick, full, page, cells ALGORITHM/DIGESTS/CONNECTIONS…, instructions, or compare [OLD NEW]".into()),
+        _ => Err("quick, full, page, cells ALGORITHM/DIGESTS/CONNECTIONS…, instructions, soak [SECONDS], or compare [OLD NEW]"
+            .into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use crate::{
     instance::Instance,
     instructions as callgrind, life, many_keys,
     plan::{FEW_KEYS, MANY_KEYS, Plan},
-    plot, report,
+    plot, report, soak,
 };
 use std::{
     fs,
@@ -57,6 +57,12 @@ pub(crate) fn instructions() -> Outcome<()> {
     let mut results = Results { instructions: callgrind::measure()?, ..Results::default() };
     finish(&mut results, "scripts/bench instructions");
     keep(&results, "instructions")
+}
+
+/// Full load while the token worker is killed every five seconds.
+pub(crate) fn soak(seconds: u64) -> Outcome<()> {
+    let stage = Stage::set()?;
+    soak::run(&stage.instance("few", FEW_KEYS)?, seconds)
 }
 
 fn page(results: &Results) -> Outcome<()> {

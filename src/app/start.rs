@@ -11,7 +11,7 @@ use crate::base::{
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
-use crate::http::{Health, Meters, Peer, Services, router};
+use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex, recover};
 use crate::token::{Token, api::Capabilities};
 use axum::{Router, body::Body};
@@ -169,15 +169,8 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
     let access = Access::open(stores, Arc::clone(&keys.clock), row.owner_uid, rate).await?;
     let commands = Commands::open(keys.db.clone(), keys.audit.clone(), Arc::clone(&keys.clock)).await?;
     let (health, meters) = (Health::default(), Meters::new());
-    Ok(Services {
-        access,
-        backups,
-        commands,
-        health,
-        keys: keys.clone(),
-        meters,
-        problems: super::errors_page::entries,
-    })
+    let problems = super::errors_page::entries;
+    Ok(Nouns { access, backups, commands, health, keys: keys.clone(), meters, problems }.into())
 }
 
 /// What was seen of the token in an earlier probe.

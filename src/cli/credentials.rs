@@ -17,7 +17,8 @@ pub(super) enum Credential {
     /// Let a program in: by an API token, or with --csr by a client certificate
     #[command(after_help = "Examples:
   keyward credential add ci --role signer --key web --days 30 --out ci.token
-  curl --cacert tls/ca.pem -H \"Authorization: Bearer $(cat ci.token)\" https://localhost:8443/api/v1/keys
+  (printf 'Authorization: Bearer '; cat ci.token) >ci.header       not on a command line, which everybody can read
+  curl --cacert tls/ca.pem --header @ci.header https://localhost:8443/api/v1/keys/web
   keyward credential add deploy --role operator --csr deploy.csr --out deploy.pem")]
     Add {
         /// Unique name: letters, digits, `.`, `_`, `-`

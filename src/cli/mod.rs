@@ -131,8 +131,11 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments, environment: &Environment, output: Output) -> Result<(), CliError> {
     let (directory, place) = (reach::directory(&arguments, environment), Place::of(&arguments, environment));
     let Arguments { command, yes, .. } = arguments;
+    // Half of the cores: signing has the others, in the token's worker, and a request that stays on its thread costs
+    // less than one that changes it. What computes for long goes aside (`commands::aside`).
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads((cores / 2).max(1))
         .enable_all()
         .build()
         .map_err(|source| CliError::file("starting", "the runtime", source))?;

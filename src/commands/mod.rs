@@ -26,11 +26,12 @@ use serde::Serialize;
 use serde_json::json;
 use std::{
     collections::HashMap,
-    future::Future,
+    future::{Future, pending},
+    panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch, task::spawn_blocking};
 
 /// The commands of this instance; cheap to clone.
 #[derive(Clone)]
@@ -56,6 +57,19 @@ impl Progress {
     /// One more is done.
     pub fn advance(&self) {
         self.0.send_modify(|view| view.progress.done += 1);
+    }
+}
+
+/// Runs what computes for long on a thread of its own: the few threads that answer requests must not wait for it.
+pub async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = Handle::current();
+    match spawn_blocking(move || runtime.block_on(work)).await {
+        Ok(done) => done,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime goes down, and whoever waits goes with it.
+            Err(_) => pending().await,
+        },
     }
 }
 
@@ -90,7 +104,7 @@ impl Commands {
         let (sender, receiver) = watch::channel(view.clone());
         self.live().insert(view.id, receiver);
         // A task of its own, so that a panic in the work is seen from outside.
-        let work = tokio::spawn(work(Progress(sender.clone())));
+        let work = tokio::spawn(aside(work(Progress(sender.clone()))));
         let (this, caller, id) = (self.clone(), caller.clone(), view.id);
         tokio::spawn(async move {
             let outcome = match work.await {

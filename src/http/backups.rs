@@ -14,7 +14,7 @@ use crate::backup::{
     api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery, VerifyAnswer},
     coverage, drill, offline, restore, run,
 };
-use crate::commands::api::CommandView;
+use crate::commands::{api::CommandView, aside};
 use crate::keys::api::Page;
 use axum::{
     Json,
@@ -97,7 +97,7 @@ pub(super) async fn verify(
     Segment(sequence): Segment,
 ) -> Result<Json<VerifyAnswer>, Failure> {
     let (_, bytes) = stored(&services, &sequence).await?;
-    Ok(Json(offline::verify(&bytes)?))
+    Ok(Json(aside(async move { offline::verify(&bytes) }).await?))
 }
 
 /// Start a restore.

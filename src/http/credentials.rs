@@ -32,7 +32,7 @@ pub(super) async fn add(
     Administrator(caller): Administrator,
     JsonBody(request): JsonBody<AddCredentialRequest>,
 ) -> Result<(StatusCode, NoStore, Json<AddCredentialAnswer>), Failure> {
-    let Services { access, keys, .. } = &services;
+    let (access, keys) = (&services.access, &services.keys);
     let draft = access.draft(&caller, &request, scope::resolve(keys, &request.keys).await?)?;
     let answer = match &request.csr {
         Some(csr) => client::add(keys, access, &caller, (draft, csr)).await?,

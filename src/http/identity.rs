@@ -3,7 +3,10 @@
 //! A bearer token counts before a client certificate, and that before being a local user: what was shown on purpose
 //! is what was meant. Who is not let in is counted by source, not recorded one by one.
 
-use super::{HttpError, Services, problem::refusal};
+use super::{
+    HttpError, Services,
+    problem::{refusal, respond},
+};
 use crate::access::Shown;
 use crate::base::{
     fault::Fault,
@@ -35,18 +38,18 @@ pub enum Peer {
     },
 }
 
-/// Puts the caller into the request, or refuses it. A caller that is there already was put there by who made the
-/// router's request in this process.
+/// Puts the caller into the request, or refuses it; what the caller is answered is for [`respond`] to see to. A caller
+/// that is there already was put there by who made the router's request in this process.
 pub(super) async fn identify(State(services): State<Services>, mut request: Request, next: Next) -> Response {
     if request.extensions().get::<Caller>().is_some() {
-        return next.run(request).await;
+        return respond(&services, request, next).await;
     }
     let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(RequestId::new);
     let identified = shown(&request).map(|shown| services.access.identify(shown));
     match identified {
         Some(Ok(identity)) => {
             request.extensions_mut().insert(Caller::new(identity, id));
-            next.run(request).await
+            respond(&services, request, next).await
         }
         Some(Err(error)) => turn_away(&services, &request, (&error, error.principal()), id),
         None => turn_away(&services, &request, (&HttpError::Unidentified, None), id),

@@ -41,10 +41,14 @@ use crate::backup::Backups;
 use crate::base::fault::Entry;
 use crate::commands::Commands;
 use crate::keys::Keys;
+use std::{ops::Deref, sync::Arc};
 
-/// What the routes lead to; cheap to clone.
+/// What the routes lead to; cheap to clone, as every layer around a request does.
 #[derive(Clone)]
-pub struct Services {
+pub struct Services(Arc<Nouns>);
+
+/// Each noun that has routes.
+pub struct Nouns {
     /// Who may come in.
     pub access: Access,
     /// Archives.
@@ -61,7 +65,21 @@ pub struct Services {
     pub meters: Meters,
 }
 
-impl Services {
+impl From<Nouns> for Services {
+    fn from(nouns: Nouns) -> Self {
+        Self(Arc::new(nouns))
+    }
+}
+
+impl Deref for Services {
+    type Target = Nouns;
+
+    fn deref(&self) -> &Nouns {
+        &self.0
+    }
+}
+
+impl Nouns {
     fn audit(&self) -> &Audit {
         &self.keys.audit
     }

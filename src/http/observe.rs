@@ -75,8 +75,9 @@ fn log(seen: &Seen<'_>) {
     let changes = !matches!(*seen.method, Method::GET | Method::HEAD) && !is_use(seen.route);
     let is_known = !seen.principal.is_empty();
     match seen.status.as_u16() {
-        500.. => line!(warn),
         // Strangers must not be able to fill the log; they are counted.
+        500 => line!(warn),
+        501.. if is_known => line!(warn),
         400.. if is_known => line!(info),
         200..300 if changes && is_known => line!(info),
         _ => line!(debug),

@@ -15,7 +15,7 @@ use crate::base::{
 use crate::commands::error as commands;
 use axum::{
     Json,
-    extract::{OriginalUri, Request, State},
+    extract::{OriginalUri, Request},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -83,7 +83,7 @@ pub(super) fn refused(fault: &dyn Fault, request: RequestId) -> Response {
 
 /// Around every request of an identified caller: a fault becomes a problem document, and a refusal becomes an audit
 /// record.
-pub(super) async fn respond(State(services): State<Services>, request: Request, next: Next) -> Response {
+pub(super) async fn respond(services: &Services, request: Request, next: Next) -> Response {
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
         return refusal(&HttpError::Unidentified, RequestId::new());
     };
@@ -96,7 +96,7 @@ pub(super) async fn respond(State(services): State<Services>, request: Request, 
         tracing::error!(request.id = %caller.request, code = report.code, error = particulars, "an internal fault");
     }
     if !caller.is_recorded() {
-        record_refusal(&services, &caller, &report, (&method, &path)).await;
+        record_refusal(services, &caller, &report, (&method, &path)).await;
     }
     let mut document = document(status(&report), report, caller.request.to_string());
     // RFC 9110, section 15.5.6: an answer 405 names the methods there are.

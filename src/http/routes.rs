@@ -9,7 +9,7 @@ use super::{
     metrics,
     observe::observe,
     openapi,
-    problem::{no_such_method, not_found, respond},
+    problem::{no_such_method, not_found},
     token, whoami,
 };
 use axum::{
@@ -38,9 +38,6 @@ pub fn router(services: Services) -> Router {
         .route("/coverage", get(backups::coverage))
         .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
-        .route("/docs", get(openapi::page::html))
-        .route("/docs/script.js", get(openapi::page::script))
-        .route("/docs/style.css", get(openapi::page::style))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))
@@ -52,8 +49,6 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/csr", post(keys::csr))
         .route("/keys/{key}/public", get(keys::public))
         .route("/keys/{key}/self-signed", post(certificates::self_sign))
-        .route("/keys/{key}/sign", post(keys::sign))
-        .route("/openapi.json", get(openapi::show))
         .route("/restores", post(backups::restore).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/token", get(token::show))
         .route("/token/probe", post(token::probe))
@@ -63,15 +58,27 @@ pub fn router(services: Services) -> Router {
         .layer(middleware::from_fn_with_state(services.clone(), once))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(Extension(Line::new()));
+    // Each layer clones those below it for every request; a signature goes without the layers that are not for it.
+    let signing = Router::new()
+        .route("/keys/{key}/sign", post(keys::sign))
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES));
+    // What the API is, anybody may read: a browser has no credential to show.
+    let description = Router::new()
+        .route("/docs", get(openapi::page::html).fallback(health::no_other_method))
+        .route("/docs/script.js", get(openapi::page::script).fallback(health::no_other_method))
+        .route("/docs/style.css", get(openapi::page::style).fallback(health::no_other_method))
+        .route("/openapi.json", get(openapi::show).fallback(health::no_other_method));
     Router::new()
         .nest("/api/v1", api)
+        .nest("/api/v1", signing)
         .route("/metrics", get(metrics::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(services.clone(), respond))
         .layer(middleware::from_fn_with_state(services.clone(), identify))
         .route("/healthz", get(health::live).fallback(health::no_other_method))
         .route("/readyz", get(health::ready).fallback(health::no_other_method))
+        .nest("/api/v1", description)
         .layer(middleware::from_fn_with_state(services.clone(), observe))
         .with_state(services)
 }

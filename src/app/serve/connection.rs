@@ -27,8 +27,8 @@ pub(super) fn local(connections: &Arc<Connections>, stream: UnixStream) {
 
 /// Somebody at the TLS listener.
 pub(super) fn remote(connections: &Arc<Connections>, tls: &Tls, stream: TcpStream, address: SocketAddr) {
-    let Some(seat) = connections.seat() else { return };
-    let acceptor = TlsAcceptor::from(tls.config());
+    let (Some(seat), Some(config)) = (connections.seat(), tls.config()) else { return };
+    let acceptor = TlsAcceptor::from(config);
     tokio::spawn(async move {
         let handshake = async {
             // An answer in several pieces must not wait for the other side's acknowledgement of the first.

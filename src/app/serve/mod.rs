@@ -13,7 +13,7 @@ use super::{
     settings::Settings,
     start::{Opened, open_services},
 };
-use crate::certificates::{authority, server};
+use crate::certificates::authority;
 use crate::http::router;
 use bind::Listeners;
 use connections::{Connections, END_LIMIT};
@@ -60,7 +60,8 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
     let meter = opened.services.meters.connections().clone();
     let connections = Connections::new(limits::connections(http.connections), router(opened.services.clone()), meter);
-    let tls = Tls::open(&opened.keys, &opened.directory, &http.certificate_names()).await?;
+    let tls = Tls::default();
+    tls.renew(&opened.keys, &opened.directory, &http.certificate_names()).await;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
     if let Err(error) = opened.keys.token.describe().await {
         tracing::error!(%error, "the token is not there");
@@ -104,21 +105,11 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                     }
                     Err(error) => tracing::error!(%error, "the settings stay as they were"),
                 }
-                renew(opened, tls, &names).await;
+                tls.renew(&opened.keys, &opened.directory, &names).await;
                 notify(&[NotifyState::Ready]);
             }
-            _ = renewal.tick() => renew(opened, tls, &names).await,
+            _ = renewal.tick() => tls.renew(&opened.keys, &opened.directory, &names).await,
         }
-    }
-}
-
-async fn renew(opened: &Opened, tls: &Tls, names: &[crate::pki::name::SubjectAltName]) {
-    let renewed = match server::ensure(&opened.keys, &opened.directory, names).await {
-        Ok(_) => tls.load(&opened.directory),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = renewed {
-        tracing::error!(%error, "the listener keeps the certificate that it has");
     }
 }
 

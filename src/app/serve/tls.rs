@@ -18,27 +18,26 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// The listener's side of TLS; renewed while it is in use.
-#[derive(Clone)]
-pub(super) struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+/// The listener's side of TLS; renewed while it is in use. Empty as long as there was no token to make it with.
+#[derive(Clone, Default)]
+pub(super) struct Tls(Arc<RwLock<Option<Arc<ServerConfig>>>>);
 
 impl Tls {
-    /// Reads key and certificate, which are made if need be.
-    pub(super) async fn open(keys: &Keys, directory: &Path, names: &[SubjectAltName]) -> Result<Self, AppError> {
-        server::ensure(keys, directory, names).await?;
-        Ok(Self(Arc::new(RwLock::new(Arc::new(config(directory)?)))))
-    }
-
-    /// Reads the files again; connections that are there stay as they are.
-    pub(super) fn load(&self, directory: &Path) -> Result<(), AppError> {
-        let config = Arc::new(config(directory)?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
+    /// Makes key and certificate if need be, and reads them. What cannot be had leaves what was there; connections
+    /// that are there stay as they are.
+    pub(super) async fn renew(&self, keys: &Keys, directory: &Path, names: &[SubjectAltName]) {
+        if let Err(error) = server::ensure(keys, directory, names).await {
+            tracing::error!(%error, "the listener's certificate was not made; with the one before, if any, it goes on");
+        }
+        match config(directory) {
+            Ok(config) => *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(config)),
+            Err(error) => tracing::error!(%error, "the listener answers nobody until it has a certificate"),
+        }
     }
 
     /// For a new connection.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

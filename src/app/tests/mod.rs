@@ -16,7 +16,7 @@ use crate::base::{
 use crate::ceremony::recover::Recoveries;
 use crate::commands::Commands;
 use crate::db::Database;
-use crate::http::{Health, Meters, Peer, Services, router};
+use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex};
 use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
 use axum::{
@@ -74,7 +74,7 @@ impl Bench {
         let access = Access::open(stores, keys.clock.clone(), 0, per_second).await.unwrap();
         let (health, meters) = (Health::default(), Meters::new());
         let problems = super::errors_page::entries;
-        let services = Services { access, backups, commands, health, keys, meters, problems };
+        let services = Services::from(Nouns { access, backups, commands, health, keys, meters, problems });
         Self { router: router(services.clone()), services, _directory: directory }
     }
 

@@ -28,7 +28,7 @@ use utoipa::OpenApi;
 /// Show this description.
 ///
 /// The same as `docs/openapi.json`; a page that renders it is at `/api/v1/docs`.
-#[utoipa::path(get, path = "/openapi.json", tag = "description", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "description", security(()), responses((status = 200, body = Object)))]
 pub(super) async fn show(State(services): State<Services>) -> Response {
     static TEXT: OnceLock<String> = OnceLock::new();
     let text = TEXT.get_or_init(|| document(&(services.problems)())).as_str();

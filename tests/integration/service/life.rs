@@ -150,3 +150,20 @@ fn a_service_starts_without_its_token_and_says_what_is_missing() {
     assert_eq!((status, problem["code"].as_str().unwrap()), (503, "token-absent"), "{problem}");
     assert!(back, "the token is back, and the service does not see it");
 }
+
+#[test]
+fn without_the_token_at_its_first_start_a_service_answers_at_the_socket_and_later_at_the_listener() {
+    let rig = Rig::new();
+    let (tokens, away) = (rig.directory().join("softhsm/tokens"), rig.path("away"));
+    fs::rename(&tokens, &away).unwrap();
+    let service = Service::start(&rig);
+    let before = (service.at_socket(&[], "/api/v1/instance").0, service.at_listener(&[], "/api/v1/instance").0);
+
+    fs::remove_dir_all(&tokens).ok();
+    fs::rename(&away, &tokens).unwrap();
+    service.signal(Signal::HUP);
+    let mut answers = std::iter::repeat_with(|| service.at_listener(&[], "/api/v1/instance").0).take(1_000);
+
+    assert_eq!(before, (200, 0));
+    assert!(answers.any(|status| status == 401));
+}
