@@ -141,12 +141,12 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
         .map_err(|source| CliError::file("starting", "the runtime", source))?;
     runtime.block_on(async {
         match command {
-            Command::Init(init) => init::run(init, directory, environment.softhsm_conf.clone(), output).await,
+            Command::Init(init) => init::run(init, directory?, environment.softhsm_conf.clone(), output).await,
             Command::Backup(backups::Backup::Verify { file }) => backups::verify(&file, output),
             Command::Audit(audit::Audit::Verify { file: Some(file), cert: Some(cert), against }) => {
                 audit::verify_file(&file, &cert, &against, output)
             }
-            Command::Serve => serve::run(&directory, output).await,
+            Command::Serve => serve::run(&directory?, output).await,
             Command::Completions(asked) => {
                 completions::print(&asked);
                 Ok(())

@@ -45,8 +45,11 @@ impl Place {
 }
 
 /// The instance directory, for what works with no service.
-pub(super) fn directory(arguments: &Arguments, environment: &Environment) -> PathBuf {
-    arguments.dir.clone().unwrap_or_else(|| environment.instance_directory())
+pub(super) fn directory(arguments: &Arguments, environment: &Environment) -> Result<PathBuf, CliError> {
+    if arguments.server.is_some() {
+        return Err(CliError::invalid("this command works in a directory, not at a `--server`", "name it by `--dir`"));
+    }
+    Ok(arguments.dir.clone().unwrap_or_else(|| environment.instance_directory()))
 }
 
 fn spelled<S: Serializer>(url: &ServerUrl, serializer: S) -> Result<S::Ok, S::Error> {

@@ -22,9 +22,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 /// What callers and the worker's supervision share.
@@ -124,7 +125,8 @@ impl Shared {
     /// Takes a job into its lane under a number of its own, and starts a worker if there is none.
     pub(super) fn take_in(self: &Arc<Self>, job: Job) -> Result<u64, TokenError> {
         let mut state = self.state();
-        self.check_open(&state, job.operation.name(), job.lane)?;
+        self.check_open(&state, job.operation.name())?;
+        self.make_room(&mut state.queue, job.lane, &job.client)?;
         state.last_id += 1;
         let id = state.last_id;
         state.queue.push(Job { id, ..job });
@@ -156,20 +158,28 @@ impl Shared {
         }
     }
 
-    /// Turns a job away that cannot be served: pool closed, pause after failed starts, lane full.
-    fn check_open(&self, state: &State, operation: &str, lane: Lane) -> Result<(), TokenError> {
+    /// Turns a job away that cannot be served: pool closed, pause after failed starts.
+    fn check_open(&self, state: &State, operation: &str) -> Result<(), TokenError> {
         if matches!(state.life, Life::Closed) {
             return Err(TokenError::WorkerLost { token: self.token(), operation: operation.to_owned() });
         }
         if let (Life::Idle, Some(failure)) = (&state.life, state.backoff.refusal(Instant::now())) {
             return Err(failure.clone());
         }
-        match state.queue.waiting_if_full(lane) {
-            Some(waiting) => {
-                self.tally.turned_away();
-                Err(TokenError::Busy { token: self.token(), waiting })
+        Ok(())
+    }
+
+    /// Turns a job away for which its lane has no room, this one or another client's.
+    fn make_room(&self, queue: &mut Queue, lane: Lane, client: &str) -> Result<(), TokenError> {
+        let Some(waiting) = queue.waiting_if_full(lane) else { return Ok(()) };
+        self.tally.turned_away();
+        let busy = TokenError::Busy { token: self.token(), waiting };
+        match queue.give_way(lane, client) {
+            Some(job) => {
+                job.answer(Err(busy));
+                Ok(())
             }
-            None => Ok(()),
+            None => Err(busy),
         }
     }
 
@@ -283,10 +293,14 @@ impl Shared {
         self.dispatch(&mut state);
     }
 
-    /// A caller's time is over: forget the job if it still waits, here or in the child, and end the worker if it has
-    /// begun it and is still at it soon after.
-    pub(super) fn give_up(self: &Arc<Self>, id: u64) {
+    /// A job was not answered by its deadline.
+    pub(super) fn note_late(&self) {
         self.tally.late();
+    }
+
+    /// Nobody waits for a job any more: forget it if it still waits, here or in the child, and end the worker if it is
+    /// still at it soon after the deadline.
+    pub(super) fn give_up(self: &Arc<Self>, id: u64, deadline: Instant) {
         let mut state = self.state();
         state.queue.forget(id);
         if !state.under_way.contains_key(&id) {
@@ -298,8 +312,10 @@ impl Shared {
             let _ = cancel.and_then(|bytes| link.outbox.send(bytes));
         }
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            sleep(GRACE).await;
+        // Without a runtime everything ends anyway.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            sleep_until(deadline + GRACE).await;
             let state = shared.state();
             if let (Life::Serving(link), true) = (&state.life, state.under_way.contains_key(&id)) {
                 tracing::warn!(token.label = shared.token(), "the token worker hangs and is ended");
@@ -361,7 +377,7 @@ mod tests {
             unix::{OwnedReadHalf, OwnedWriteHalf},
         },
         process::Command,
-        sync::oneshot,
+        sync::oneshot::{self, error::TryRecvError},
         task::yield_now,
     };
 
@@ -440,7 +456,7 @@ mod tests {
         let _ = (next(&mut reader).await, next(&mut reader).await);
 
         drop(queued_outcome);
-        shared.give_up(queued);
+        shared.give_up(queued, Instant::now());
         let cancel = next(&mut reader).await;
         reply(&mut writer, queued, Err(TokenError::Protocol { detail: String::new() })).await;
         reply(&mut writer, begun, Ok(Answer::Count(3))).await;
@@ -461,7 +477,7 @@ mod tests {
         next(&mut reader).await;
 
         drop(outcome);
-        shared.give_up(begun);
+        shared.give_up(begun, Instant::now());
         serving.await.unwrap();
 
         assert!(matches!(shared.state().life, Life::Starting));
@@ -548,5 +564,42 @@ mod tests {
 
         assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
         assert!(matches!(shared.state().life, Life::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_fills_a_lane_turns_nobody_else_away() {
+        let shared = shared();
+        let ask = |client: &str| {
+            let (answer, outcome) = oneshot::channel();
+            let (client, deadline) = (client.to_owned(), Instant::now() + Duration::from_secs(600));
+            let (operation, lane) = (Operation::Refresh, Lane::Batch);
+            shared.take_in(Job { id: 0, operation, lane, client, deadline, deaths: 0, answer }).map(|_| outcome)
+        };
+        let mut greedy: Vec<_> = (0..1_024).map(|_| ask("greedy").unwrap()).collect();
+
+        let one_more = ask("greedy");
+        let modest = ask("modest");
+
+        assert!(matches!(one_more, Err(TokenError::Busy { waiting: 1_024, .. })));
+        assert!(modest.unwrap().try_recv().is_err_and(|error| error == TryRecvError::Empty), "it waits");
+        let last = greedy.pop().unwrap().await.unwrap();
+        assert!(matches!(last, Err(TokenError::Busy { waiting: 1_024, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_hangs_is_ended_also_when_the_caller_did_not_wait_for_its_deadline() {
+        let shared = shared();
+        let (worker, mut reader, _writer) = worker();
+        let serving = serve(&shared, worker);
+        let (begun, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+
+        drop(outcome);
+        shared.give_up(begun, Instant::now() + Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let within = matches!(shared.state().life, Life::Serving(_));
+        serving.await.unwrap();
+
+        assert!(within, "until its deadline it may go on");
     }
 }

@@ -77,6 +77,12 @@ impl Queue {
         Some(job)
     }
 
+    /// Takes the last job of whoever has most in a full lane, for a client that has less: otherwise one client could
+    /// fill the lane, and nobody else would get a turn.
+    pub(super) fn give_way(&mut self, lane: Lane, client: &str) -> Option<Job> {
+        self.lanes[lane as usize].give_way(client)
+    }
+
     /// Drops a job whose caller is gone.
     pub(super) fn forget(&mut self, id: u64) {
         for Turns(clients) in &mut self.lanes {
@@ -117,6 +123,13 @@ impl Turns {
             self.0.push_back(jobs);
         }
         job
+    }
+
+    fn give_way(&mut self, client: &str) -> Option<Job> {
+        let own = self.place(client).map_or(0, |place| self.0[place].len());
+        let most = self.0.iter_mut().max_by_key(|jobs| jobs.len())?;
+        // At least one stays, so that no client is left without jobs.
+        if most.len() > own + 1 { most.pop_back() } else { None }
     }
 
     fn place(&self, client: &str) -> Option<usize> {
@@ -226,5 +239,19 @@ mod tests {
 
         assert_eq!(queue.waiting_if_full(Lane::Batch), Some(1_024));
         assert_eq!(queue.waiting_if_full(Lane::Single), None);
+    }
+
+    #[test]
+    fn in_a_full_lane_the_client_with_most_jobs_gives_way_to_one_with_fewer_and_to_no_other() {
+        let mut queue = Queue::default();
+        for (id, client) in [(1, "a"), (2, "b"), (3, "b"), (4, "b"), (5, "c"), (6, "c")] {
+            queue.push(Job { client: client.to_owned(), ..job(id, Lane::Single) });
+        }
+        let mut gives_way = |client| queue.give_way(Lane::Single, client).map(|job| job.id);
+
+        assert_eq!(gives_way("b"), None);
+        assert_eq!(gives_way("c"), None);
+        assert_eq!(gives_way("d"), Some(4));
+        assert_eq!(gives_way("a"), None);
     }
 }

@@ -80,15 +80,15 @@ impl Supervisor {
 
 impl Waiting {
     /// The answer, or [`TokenError::Deadline`] when the time is over.
-    pub(super) async fn answer(self) -> Result<Answer, TokenError> {
-        match timeout_at(self.deadline, self.answer).await {
+    pub(super) async fn answer(mut self) -> Result<Answer, TokenError> {
+        match timeout_at(self.deadline, &mut self.answer).await {
             Ok(Ok(result)) => result,
             // Dropped unsent: its time was over before the worker had room for it.
             Ok(Err(_)) if Instant::now() < self.deadline => {
                 Err(TokenError::WorkerLost { token: self.shared.token(), operation: self.operation.to_owned() })
             }
             Ok(Err(_)) | Err(_) => {
-                self.shared.give_up(self.id);
+                self.shared.note_late();
                 Err(TokenError::Deadline {
                     token: self.shared.token(),
                     operation: self.operation.to_owned(),
@@ -96,5 +96,39 @@ impl Waiting {
                 })
             }
         }
+    }
+}
+
+impl Drop for Waiting {
+    /// Without its answer the caller has gone, or its time is over.
+    fn drop(&mut self) {
+        if !self.answer.is_terminated() {
+            self.shared.give_up(self.id, self.deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{address::TokenAddress, pin::PinSource};
+
+    #[tokio::test]
+    async fn a_job_whose_caller_is_gone_holds_no_place_in_its_lane() {
+        let supervisor = Supervisor::new(Arc::new(TokenSettings {
+            address: TokenAddress { module: "/none.so".into(), label: "rig".to_owned() },
+            sessions: 1,
+            pin: PinSource::File("/none".into()),
+            so_pin: None,
+            softhsm_conf: None,
+            state_directory: "/none".into(),
+            executable: "/none/keyward".into(),
+        }));
+        let submit = || supervisor.submit(Operation::Refresh, Lane::Batch, START_LIMIT).unwrap();
+        let (first, _second) = (submit(), submit());
+
+        drop(first);
+
+        assert_eq!(supervisor.figures().waiting_batch, 1);
     }
 }

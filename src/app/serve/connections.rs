@@ -172,14 +172,19 @@ impl Seat {
         self.place.vacate.notified().await;
     }
 
-    /// Runs a connection that was asked to end, until it does or has nothing under way any more.
+    /// Runs a connection that was asked to end, until it does or has nothing under way any more. An HTTP/2 client
+    /// that does not acknowledge the end may still begin requests, so there is a limit.
     pub(super) async fn until_idle(&self, connection: impl Future) {
         let mut connection = std::pin::pin!(connection);
-        while timeout(LAST_WORDS, connection.as_mut()).await.is_err() {
-            if self.place.is_idle(self.connections.now_ms()) {
-                return;
+        let idle = async {
+            while timeout(LAST_WORDS, connection.as_mut()).await.is_err() {
+                if self.place.is_idle(self.connections.now_ms()) {
+                    return;
+                }
             }
-        }
+        };
+        // What is under way then is cut off, as at the end of the service.
+        let _ = timeout(END_LIMIT, idle).await;
     }
 
     /// What answers the requests of this connection.
@@ -286,6 +291,8 @@ const IDLE_LIMIT_MS: u64 = 60_000;
 /// An answer of which nothing more is read for so long is no reason to keep a connection that others need.
 const STALL_LIMIT_MS: u64 = 5_000;
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+/// What is under way on a connection that is to end has so long to end.
+pub(super) const END_LIMIT: Duration = Duration::from_secs(30);
 /// A connection that was asked to end and has nothing under way gets so long to close in order.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -344,5 +351,17 @@ mod tests {
         seat.vacated().await;
 
         assert!((60..63).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_asked_to_end_and_always_has_a_request_is_cut_off() {
+        let connections = connections(1);
+        let seat = connections.seat().unwrap();
+        let _request = UnderWay::new(Arc::clone(&seat.place), Arc::clone(&connections));
+        let started = Instant::now();
+
+        seat.until_idle(std::future::pending::<()>()).await;
+
+        assert_eq!(started.elapsed().as_secs(), 30);
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::certificates::authority;
 use crate::http::router;
 use bind::Listeners;
-use connections::Connections;
+use connections::{Connections, END_LIMIT};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
@@ -59,7 +59,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     let http = &opened.settings.http;
     let listeners = Listeners::bind(&opened.directory, http.listen)?;
     let meter = opened.services.meters.connections().clone();
-    let connections = Connections::new(http.connections, router(opened.services.clone()), meter);
+    let connections = Connections::new(limits::connections(http.connections), router(opened.services.clone()), meter);
     let tls = Tls::default();
     tls.renew(&opened.keys, &opened.directory, &http.certificate_names()).await;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
@@ -81,7 +81,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     notify(&[NotifyState::Stopping]);
     opened.services.health.drain();
     accepting.stop();
-    connections.drain(DRAIN_LIMIT).await;
+    connections.drain(END_LIMIT).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -100,7 +100,7 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                 match Settings::read(&opened.directory) {
                     Ok(settings) => {
                         names = settings.http.certificate_names();
-                        connections.limit(settings.http.connections);
+                        connections.limit(limits::connections(settings.http.connections));
                         tracing::info!("settings read again; a new listen address, rate or token needs a restart");
                     }
                     Err(error) => tracing::error!(%error, "the settings stay as they were"),
@@ -153,7 +153,5 @@ fn url(address: SocketAddr) -> String {
     }
 }
 
-/// What is under way has so long to end.
-const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How soon a certificate that is about to end, or a new CA after a restore, is noticed.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);

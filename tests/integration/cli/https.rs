@@ -172,6 +172,20 @@ fn a_directory_that_is_named_counts_before_a_server_in_the_environment() {
     refused(malformed.args(["-o", "json", "status"]).env("KEYWARD_SERVER", "keys.invalid"), 3, "argument-invalid");
 }
 
+#[test]
+fn a_command_that_works_in_a_directory_does_not_take_a_server() {
+    let rig = Rig::new();
+    let elsewhere = rig.path("elsewhere");
+
+    for command in ["init", "serve"] {
+        let mut named = crate::support::keyward();
+        named.args(["-o", "json", "--server", "https://keys.invalid:8443", command]);
+        refused(named.env("KEYWARD_DIR", &elsewhere), 3, "argument-invalid");
+    }
+
+    assert!(!elsewhere.exists());
+}
+
 fn login_command(rig: &Rig, service: &Service, ca_sha256: &str) -> Command {
     let mut command = crate::support::keyward();
     command.args(["-o", "json", "login", service.url(), "--ca-sha256", ca_sha256]);

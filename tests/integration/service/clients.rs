@@ -2,12 +2,13 @@
 
 use crate::support::{
     Rig,
-    service::{Service, curl},
+    service::{Service, curl, set_http},
 };
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::net::UnixStream,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -197,6 +198,25 @@ sys.stdin.read()";
 
 fn open_descriptors(service: &Service) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", service.pid().as_raw_nonzero())).unwrap().count()
+}
+
+#[test]
+fn silent_connections_hold_nobody_up_where_the_system_allows_fewer_than_the_settings() {
+    let rig = Rig::new();
+    set_http(&rig, "");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 200; exec \"$@\"", "sh"]);
+    let serve = rig.command(&["serve", "-o", "json"]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    serve.get_envs().for_each(|(name, value)| match value {
+        Some(value) => drop(command.env(name, value)),
+        None => drop(command.env_remove(name)),
+    });
+    let service = Service::spawn(&rig, command);
+
+    let _silent: Vec<_> = (0..400).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+
+    assert_eq!(service.at_socket(&["--max-time", "10"], "/api/v1/instance").0, 200);
 }
 
 #[test]
