@@ -39,9 +39,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::from_request_parts(parts, state).await;
         let Query(value) = query.map_err(|error| {
-            // Before serde's words stand axum's, and a colon.
+            // Before serde's words stand axum's, and the parameter's name.
             let text = error.body_text();
-            let field = text.split_once(": ").and_then(|(_, serde)| field_of(serde)).unwrap_or_default();
+            let field = text.splitn(3, ": ").nth(2).and_then(field_of).unwrap_or_default();
             malformed(format!("the query has an unknown parameter, or a value of the wrong type{field}"))
         })?;
         Ok(Self(value))

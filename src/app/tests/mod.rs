@@ -287,7 +287,7 @@ async fn a_signature_that_is_refused_is_recorded_and_one_for_which_no_token_is_t
     let (_, public_key) = tls_key::generate().unwrap();
     let insert = "INSERT INTO keys (id, label, algorithm, policy, enforcement, purpose, approvals, origin, state, \
                   presence, token, public_key_pem, comment, created_at) VALUES ($1, 'web', 'p256', 'token-only', \
-                  'token', 'tls', 0, 'generated', 'active', 'absent', 't', $2, '', 0)";
+                  'token', 'tls', 0, 'generated', 'active', 'present', 't', $2, '', 0)";
     let row = sqlx::query(insert).bind(ID).bind(public_key.to_pem().unwrap());
     row.execute(bench.services.keys.db.reader()).await.unwrap();
     let sign = async |key: &str| {
@@ -299,7 +299,7 @@ async fn a_signature_that_is_refused_is_recorded_and_one_for_which_no_token_is_t
     let failed = sign("web").await;
 
     assert_eq!(refused, (404, "key-unknown".to_owned()));
-    assert_eq!(failed, (423, "pin-unreadable".to_owned()));
+    assert_eq!(failed, (500, "worker-unstartable".to_owned()));
     let records = bench.services.keys.audit.list(RecordFilter::default()).await.unwrap().items;
     assert_eq!(records.iter().map(|record| record.code.as_str()).collect::<Vec<_>>(), ["key-unknown"]);
 }
