@@ -43,9 +43,11 @@ pub struct AddCredentialRequest {
     /// What it may do; at least one.
     #[schema(min_items = 1)]
     pub roles: Vec<Role>,
-    /// Labels or ids of the only keys that it may use and see, for the role `signer` alone; every key if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<String>,
+    /// Labels or ids of the only keys that it may use and see, at least one, for the role `signer` alone; every key if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1)]
+    pub keys: Option<Vec<String>>,
     /// For how long, 1 to 3,650; 90 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 3650)]

@@ -207,6 +207,9 @@ fn check_roles(roles: &[Role], keys: &KeyScope) -> Result<(), AccessError> {
     if roles.contains(&Role::RecoveryOfficer) {
         return Err(AccessError::RoleReserved { role: Role::RecoveryOfficer });
     }
+    if matches!(keys, KeyScope::Only(keys) if keys.is_empty()) {
+        return Err(AccessError::ScopeEmpty);
+    }
     // Whoever may also make and destroy keys is not held by a list of some.
     if *keys != KeyScope::Every && roles != [Role::Signer] {
         return Err(AccessError::ScopeUnsuitable);

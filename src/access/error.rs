@@ -91,6 +91,9 @@ pub enum AccessError {
     /// A credential that could do nothing.
     #[error("a credential needs at least one role")]
     RolesEmpty,
+    /// A credential that would be good for no key.
+    #[error("the credential would be good for no key at all")]
+    ScopeEmpty,
     /// Keys for a credential that does not only sign.
     #[error("a credential that is good for some keys only can have the role signer and no other")]
     ScopeUnsuitable,
@@ -115,6 +118,7 @@ crate::catalogue! {
     ROLE_MISSING = Denied, "role-missing", "the caller may not do this", "ask somebody with the role, or have it given to you";
     ROLE_RESERVED = Denied, "role-reserved", "the role cannot be given to a credential", "leave it out: it is for people";
     ROLES_EMPTY = Invalid, "credential-roles-empty", "a credential without a role", "give at least one `--role`";
+    SCOPE_EMPTY = Invalid, "credential-scope-empty", "a credential for no key", "name at least one key, or leave `keys` out for every key";
     SCOPE_UNSUITABLE = Invalid, "credential-scope-unsuitable", "these roles are not limited by keys", "leave `--key` out, or give `--role signer` alone";
     USER_UNKNOWN = Denied, "user-unknown", "the local user is not known", "run the command as the user who ran `keyward init`";
 }
@@ -149,6 +153,7 @@ impl Fault for AccessError {
             Self::RoleMissing { .. } => ROLE_MISSING,
             Self::RoleReserved { .. } => ROLE_RESERVED,
             Self::RolesEmpty => ROLES_EMPTY,
+            Self::ScopeEmpty => SCOPE_EMPTY,
             Self::ScopeUnsuitable => SCOPE_UNSUITABLE,
             Self::UserUnknown { .. } => USER_UNKNOWN,
         }

@@ -82,7 +82,7 @@ fn caller(role: Role) -> Caller {
 }
 
 fn asked(name: &str, roles: &[Role]) -> AddCredentialRequest {
-    AddCredentialRequest { name: name.to_owned(), roles: roles.to_vec(), keys: Vec::new(), days: None, csr: None }
+    AddCredentialRequest { name: name.to_owned(), roles: roles.to_vec(), keys: None, days: None, csr: None }
 }
 
 fn only(keys: &[KeyId]) -> KeyScope {

@@ -58,6 +58,7 @@ pub(super) async fn run(credential: Credential, client: &Client, output: Output)
     match credential {
         Credential::Add { name, roles, keys, days, csr, out } => {
             let csr = csr.as_deref().map(files::read_text).transpose()?;
+            let keys = (!keys.is_empty()).then_some(keys);
             let request = AddCredentialRequest { name, roles, keys, days: Some(days), csr };
             add(client, &request, &out, output).await?;
         }

@@ -33,7 +33,7 @@ pub(super) async fn add(
     JsonBody(request): JsonBody<AddCredentialRequest>,
 ) -> Result<(StatusCode, NoStore, Json<AddCredentialAnswer>), Failure> {
     let (access, keys) = (&services.access, &services.keys);
-    let draft = access.draft(&caller, &request, scope::resolve(keys, &request.keys).await?)?;
+    let draft = access.draft(&caller, &request, scope::resolve(keys, request.keys.as_deref()).await?)?;
     let answer = match &request.csr {
         Some(csr) => client::add(keys, access, &caller, (draft, csr)).await?,
         None => access.add_token(&caller, draft).await?,

@@ -8,6 +8,9 @@ pub enum HttpError {
     /// A backup, restore or drill is at work, and another waits.
     #[error("a backup, restore or drill is at work, and another waits already")]
     Busy,
+    /// A browser sends it for a page of another site.
+    #[error("a browser sent this request for a page of another site")]
+    CrossSite,
     /// The body or a parameter cannot be read.
     #[error("the request cannot be read: {cause}")]
     Malformed {
@@ -43,6 +46,7 @@ pub enum HttpError {
 
 crate::catalogue! {
     BUSY = Unavailable, "backup-busy", "backups and restores are busy", "wait until the one at work has ended, then send the request again";
+    CROSS_SITE = Denied, "request-cross-site", "the request comes from a page of another site", "send it from a page of this service, or from a program";
     MALFORMED = Invalid, "request-malformed", "the request cannot be read", "compare it with the API's description; unknown fields are refused";
     METHOD_UNKNOWN = Invalid, "method-unknown", "the route has no such method", "use one of the methods that the header Allow names";
     TOO_LARGE = Invalid, "request-too-large", "the request is too large", "send less at once: digests instead of messages, or several requests";
@@ -55,6 +59,7 @@ impl Fault for HttpError {
     fn entry(&self) -> Entry {
         match self {
             Self::Busy => BUSY,
+            Self::CrossSite => CROSS_SITE,
             Self::Malformed { .. } => MALFORMED,
             Self::MethodUnknown { .. } => METHOD_UNKNOWN,
             Self::TooLarge => TOO_LARGE,

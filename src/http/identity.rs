@@ -5,7 +5,7 @@
 
 use super::{
     HttpError, Services,
-    problem::{refusal, respond},
+    problem::{refusal, refused, respond},
 };
 use crate::access::Shown;
 use crate::base::{
@@ -45,6 +45,9 @@ pub(super) async fn identify(State(services): State<Services>, mut request: Requ
         return respond(&services, request, next).await;
     }
     let id = request.extensions().get::<RequestId>().copied().unwrap_or_else(RequestId::new);
+    if is_cross_site(&request) {
+        return refused(&HttpError::CrossSite, id);
+    }
     let identified = shown(&request).map(|shown| services.access.identify(shown));
     match identified {
         Some(Ok(identity)) => {
@@ -54,6 +57,13 @@ pub(super) async fn identify(State(services): State<Services>, mut request: Requ
         Some(Err(error)) => turn_away(&services, &request, (&error, error.principal()), id),
         None => turn_away(&services, &request, (&HttpError::Unidentified, None), id),
     }
+}
+
+/// Whether a browser would change something on behalf of a page that is none of ours, with the client certificate that
+/// its user keeps in it (Fetch Metadata, section 2.3). Programs do not send the header.
+fn is_cross_site(request: &Request) -> bool {
+    let site = request.headers().get("sec-fetch-site");
+    !request.method().is_safe() && site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 fn shown(request: &Request) -> Option<Shown<'_>> {

@@ -6,7 +6,11 @@ use crate::base::{
     ids::{KekId, KeyId, KeyLabel},
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use std::fmt;
 use utoipa::{IntoParams, ToSchema};
 
 /// A list, and where its next page begins.
@@ -119,13 +123,44 @@ pub struct SignRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<SignatureAlgorithm>,
     /// Base64 digests, of the length that the algorithm asks for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "inputs")]
     #[schema(max_items = 64)]
     pub digests: Vec<String>,
     /// Base64 messages, which keyward hashes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "inputs")]
     #[schema(max_items = 64)]
     pub messages: Vec<String>,
+}
+
+/// Digests or messages a request may have.
+pub const MOST_INPUTS: usize = 64;
+
+/// Keeps one more than there may be, so that it is seen, and passes over the rest: a body of some bytes must not
+/// become ten times as much memory.
+fn inputs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Inputs;
+
+    impl<'de> Visitor<'de> for Inputs {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() <= MOST_INPUTS {
+                match list.next_element()? {
+                    Some(input) => kept.push(input),
+                    None => return Ok(kept),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+
+    deserializer.deserialize_seq(Inputs)
 }
 
 /// Signatures, in the order of the request.
@@ -183,4 +218,21 @@ pub struct KekView {
     pub current: bool,
     /// When it came into this token.
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_inputs_than_there_may_be_one_too_many_is_kept_and_all_have_to_be_json() {
+        let read = |count: usize, end: &str| {
+            let list = vec!["\"\""; count].join(",");
+            serde_json::from_str::<SignRequest>(&format!("{{\"digests\":[{list}{end}]}}"))
+        };
+
+        assert_eq!(read(64, "").unwrap().digests.len(), 64);
+        assert_eq!(read(100_000, "").unwrap().digests.len(), 65);
+        assert!(read(100_000, ",").is_err());
+    }
 }

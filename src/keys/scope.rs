@@ -7,11 +7,12 @@ use crate::base::{
 };
 use std::collections::BTreeSet;
 
-/// The keys that a new credential is to be good for: those named, or every key if none is.
+/// The keys that a new credential is to be good for: those named, or every key if there is no list.
 ///
 /// # Errors
 /// There is no such key, or it is keyward's own.
-pub async fn resolve(keys: &Keys, selectors: &[String]) -> Result<KeyScope, KeyError> {
+pub async fn resolve(keys: &Keys, selectors: Option<&[String]>) -> Result<KeyScope, KeyError> {
+    let Some(selectors) = selectors else { return Ok(KeyScope::Every) };
     let mut scope = BTreeSet::new();
     for selector in selectors {
         let key = list::find(keys, &KeySelector::from(selector.as_str())).await?;
@@ -20,7 +21,7 @@ pub async fn resolve(keys: &Keys, selectors: &[String]) -> Result<KeyScope, KeyE
         }
         scope.insert(key.id);
     }
-    Ok(if scope.is_empty() { KeyScope::Every } else { KeyScope::Only(scope) })
+    Ok(KeyScope::Only(scope))
 }
 
 /// The key of this label or id, if the caller may see it.

@@ -2,7 +2,7 @@
 
 use super::{
     KeyError, Keys,
-    api::{SignAnswer, SignRequest},
+    api::{MOST_INPUTS, SignAnswer, SignRequest},
     index::{KeyForUse, find_for_use},
 };
 use crate::access::require;
@@ -72,7 +72,7 @@ pub fn check_use(key: &KeyForUse, algorithm: SignatureAlgorithm) -> Result<(), K
 
 fn inputs(key: &KeyForUse, algorithm: SignatureAlgorithm, request: &SignRequest) -> Result<Vec<Vec<u8>>, KeyError> {
     let (digests, messages) = (request.digests.len(), request.messages.len());
-    if (digests == 0) == (messages == 0) || digests > MOST || messages > MOST {
+    if (digests == 0) == (messages == 0) || digests > MOST_INPUTS || messages > MOST_INPUTS {
         return Err(KeyError::WrongCount { digests, messages });
     }
     let given = if digests > 0 { &request.digests } else { &request.messages };
@@ -112,8 +112,6 @@ fn hash_all(inputs: &[Vec<u8>]) -> [u8; 32] {
     all.finalize().into()
 }
 
-/// Digests or messages a request may have.
-const MOST: usize = 64;
 /// Bytes of messages that go to the token as they are: they have to fit into one frame.
 const MOST_BYTES: usize = 1_000_000;
 

@@ -85,13 +85,8 @@ impl Bench {
 
     /// A new API token.
     async fn token(&self, name: &str, roles: &[Role]) -> String {
-        let request = AddCredentialRequest {
-            name: name.to_owned(),
-            roles: roles.to_vec(),
-            keys: Vec::new(),
-            days: None,
-            csr: None,
-        };
+        let request =
+            AddCredentialRequest { name: name.to_owned(), roles: roles.to_vec(), keys: None, days: None, csr: None };
         let (access, admin) = (&self.services.access, caller(Role::Admin));
         let draft = access.draft(&admin, &request, KeyScope::Every).unwrap();
         access.add_token(&admin, draft).await.unwrap().token.unwrap().to_string()
@@ -249,6 +244,36 @@ async fn whoever_shows_no_good_credential_gets_401_and_leaves_one_record_a_minut
         .collect();
     told.sort_unstable();
     assert_eq!(told, [("cd", "192.0.2.7", Some(1)), ("keyward", "192.0.2.7", Some(4))]);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_with_what_a_browser_would_show() {
+    let bench = Bench::new().await;
+    let token = bench.token("ci", &[Role::Operator]).await;
+    let ask = async |method: &str, site: &str| {
+        let peer = Peer::Remote { address: ([192, 0, 2, 7], 50_000).into(), certificate: None };
+        let request = Request::builder().method(method).uri("/api/v1/keks").extension(peer);
+        let request = request.header("authorization", format!("Bearer {token}")).header("sec-fetch-site", site);
+        problem(bench.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+    };
+    let cross_site = (403, "request-cross-site".to_owned());
+
+    assert_eq!(ask("POST", "cross-site").await, cross_site);
+    assert_eq!(ask("DELETE", "same-site").await, cross_site);
+    // No such method: let through as far as the routes.
+    assert_eq!(ask("POST", "same-origin").await, (405, "method-unknown".to_owned()));
+    assert_eq!(ask("POST", "none").await, (405, "method-unknown".to_owned()));
+}
+
+#[tokio::test]
+async fn an_empty_list_of_keys_makes_no_credential_for_every_key() {
+    let bench = Bench::new().await;
+    let body = r#"{"name":"ci","roles":["signer"],"keys":[]}"#;
+
+    let answer = bench.ask(Role::Admin, "POST", "/api/v1/credentials", body).await;
+
+    assert_eq!(problem(answer).await, (422, "credential-scope-empty".to_owned()));
+    assert!(bench.services.access.list().is_empty());
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ fn expired(rig: &Rig) -> [String; 4] {
         let request = AddCredentialRequest {
             name: "expired".to_owned(),
             roles: vec![Role::Operator],
-            keys: Vec::new(),
+            keys: None,
             days: Some(1),
             csr: None,
         };
