@@ -112,7 +112,8 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
         InitToken::Embedded => embedded_token(directory).await?,
         InitToken::Existing(section) => section,
     };
-    let settings = Settings { token, backup: BackupSection::default(), http: HttpSection::default() };
+    let settings =
+        Settings { token, tokens: Vec::new(), backup: BackupSection::default(), http: HttpSection::default() };
     let db = open_database(directory).await?;
     let row = Instance {
         id: InstanceId::new(),
@@ -126,7 +127,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
     commit(transaction).await?;
     let keys = open_keys(directory, &settings, db, &row).await?;
     let answer = furnish(directory, &keys, &row).await;
-    keys.token.close().await;
+    keys.tokens.close().await;
     keys.db.close().await;
     let answer = answer?;
     softhsm::mend(directory)?;
@@ -139,7 +140,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
 
 /// KEKs, CA, audit key, their files.
 async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> Result<InitAnswer, AppError> {
-    let description = keys.token.describe().await?;
+    let description = keys.home().describe().await?;
     probe(keys).await?;
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
@@ -159,7 +160,8 @@ async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> 
 
 async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {
     let section = softhsm::prepare(directory, TOKEN_LABEL)?;
-    let settings = Settings { token: section, backup: BackupSection::default(), http: HttpSection::default() };
+    let settings =
+        Settings { token: section, tokens: Vec::new(), backup: BackupSection::default(), http: HttpSection::default() };
     make_token(&settings.token(directory)?).await?;
     Ok(settings.token)
 }

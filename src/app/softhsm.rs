@@ -3,6 +3,7 @@
 use super::{AppError, settings::TokenSection};
 use crate::base::ids::hex;
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -28,6 +29,7 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
         pin_credential: None,
         so_pin_file: Some(PathBuf::from(SO_PIN)),
         softhsm_conf: Some(PathBuf::from(CONF)),
+        environment: BTreeMap::new(),
         sessions: None,
     })
 }

@@ -13,7 +13,7 @@ use crate::commands::Commands;
 use crate::db::{Database, instance};
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex, recover};
-use crate::token::{Token, api::Capabilities};
+use crate::token::{Token, TokenSettings, Tokens, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
@@ -39,7 +39,7 @@ impl Opened {
     /// Ends the worker and closes the database.
     pub(super) async fn close(self) {
         self.services.access.close().await;
-        self.keys.token.close().await;
+        self.keys.tokens.close().await;
         self.keys.db.close().await;
     }
 }
@@ -127,9 +127,13 @@ pub(super) async fn open_keys(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let writer = Writer { instance: row.id, suffix: row.writer.clone() };
     let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await?;
-    let capabilities = known_capabilities(&db, &settings.token.label).await?;
-    let token = Token::new(settings.token(directory)?, capabilities);
-    Ok(Keys { db, index: KeyIndex::default(), audit, token, clock, posture: row.posture })
+    let home = open_token(&db, settings.token(directory)?).await?;
+    let mut further = Vec::new();
+    for token in settings.further_tokens(directory)? {
+        further.push(open_token(&db, token).await?);
+    }
+    let tokens = Tokens::new(home, further);
+    Ok(Keys { db, index: KeyIndex::default(), audit, tokens, clock, posture: row.posture })
 }
 
 /// Brings to an end what an earlier process left half done; answers whether there was something. A token that is
@@ -174,8 +178,10 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
 }
 
 /// What was seen of the token in an earlier probe.
-async fn known_capabilities(db: &Database, label: &str) -> Result<Option<Capabilities>, AppError> {
-    Ok(crate::db::tokens::capabilities(db, label).await?.and_then(|json| serde_json::from_str(&json).ok()))
+async fn open_token(db: &Database, settings: TokenSettings) -> Result<Token, AppError> {
+    let known = crate::db::tokens::capabilities(db, &settings.address.label).await?;
+    let capabilities = known.and_then(|json| serde_json::from_str::<Capabilities>(&json).ok());
+    Ok(Token::new(settings, capabilities))
 }
 
 /// Carries requests to the router in this process, as its user.

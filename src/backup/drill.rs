@@ -78,7 +78,7 @@ async fn prove_all(backups: &Backups, archive: &Archive, progress: &Progress) ->
     for some in entries.chunks(AT_ONCE) {
         let mut proofs = tokio::task::JoinSet::new();
         for (place, key) in some.iter().enumerate() {
-            let (token, wrapped) = (backups.keys.token.clone(), open.wrapped(key)?);
+            let (token, wrapped) = (backups.keys.home().clone(), open.wrapped(key)?);
             proofs.spawn(async move { (place, token.prove(wrapped).await) });
         }
         let mut proved = proofs.join_all().await;

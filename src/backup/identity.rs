@@ -98,13 +98,13 @@ pub(super) async fn take_over(backups: &Backups, caller: &Caller, open: &OpenArc
             let was_there =
                 matches!(error, BackupError::Token(TokenError::AnotherKey { .. } | TokenError::WeakerInToken { .. }));
             if !was_there {
-                keys.token.destroy(theirs.id).await?;
+                keys.home().destroy(theirs.id).await?;
             }
             keys.audit.conclude(&restoring, Verdict::of_fault(&error, json!({}))).await?;
             return Err(error);
         }
     };
-    let objects = keys.token.destroy(ours.id).await?;
+    let objects = keys.home().destroy(ours.id).await?;
     keys.audit.conclude(&destroying, Verdict::ok(json!({ "objects": objects }))).await?;
     *backups.instance.write().await = id;
     keys.audit.rename(Writer { instance: id, suffix: place.suffix });
@@ -128,8 +128,8 @@ async fn change_places(
     (restoring, place): (&Intent, &Place<'_>),
 ) -> Result<Intent, BackupError> {
     let keys = &backups.keys;
-    let seen = keys.token.unwrap_key(open.wrapped(place.theirs)?).await?;
-    let record = record_of(open, place.theirs, &seen, &keys.token).await?;
+    let seen = keys.home().unwrap_key(open.wrapped(place.theirs)?).await?;
+    let record = record_of(open, place.theirs, &seen, keys.home()).await?;
     let certificates = &open.inventory.key(place.theirs.id)?.certificates;
     add::store_objects(keys, &record, certificates).await?;
     let _change = keys.index.change(place.ours.id);

@@ -39,7 +39,7 @@ impl<'a> Restoring<'a> {
         caller: &'a Caller,
         open: &'a OpenArchive<'a>,
     ) -> Result<Self, BackupError> {
-        let objects = backups.keys.token.keys().await?;
+        let objects = backups.keys.home().keys().await?;
         let stones = restored::tombstones(&backups.keys).await?;
         let answer = RestoreAnswer {
             archive: reference(open.archive),
@@ -142,7 +142,7 @@ impl<'a> Restoring<'a> {
     async fn unwrap(&self, wanted: &[&ManifestKey]) -> Result<Vec<Result<TokenKey, TokenError>>, BackupError> {
         let mut unwraps = tokio::task::JoinSet::new();
         for (place, key) in wanted.iter().enumerate() {
-            let (token, wrapped) = (self.backups.keys.token.clone(), self.open.wrapped(key)?);
+            let (token, wrapped) = (self.backups.keys.home().clone(), self.open.wrapped(key)?);
             unwraps.spawn(async move { (place, token.unwrap_key(wrapped).await) });
         }
         let mut results = unwraps.join_all().await;
@@ -153,7 +153,7 @@ impl<'a> Restoring<'a> {
     /// The row of a key that is back. A certificate object that the token refuses is told, and costs no key.
     async fn with_certificates(&mut self, key: &ManifestKey, seen: &TokenKey) -> Result<KeyRecord, BackupError> {
         let keys = &self.backups.keys;
-        let record = record_of(self.open, key, seen, &keys.token).await?;
+        let record = record_of(self.open, key, seen, keys.home()).await?;
         let certificates = &self.open.inventory.key(key.id)?.certificates;
         if let Err(error) = add::store_objects(keys, &record, certificates).await {
             self.fail(key, error.entry().code, format!("the key is back, a certificate object is not: {error}"))?;

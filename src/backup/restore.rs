@@ -80,11 +80,11 @@ async fn checked_restore(
     }
     let place = kek_place(backups, &task).await?;
     if let (KekPlace::Session, Some(share)) = (place, &task.share) {
-        backups.keys.token.open_session_keks(kek_values(&share.secret)?).await?;
+        backups.keys.home().open_session_keks(kek_values(&share.secret)?).await?;
     }
     let restored = put_all_back(backups, caller, &task, (relation, place), progress).await;
     if place == KekPlace::Session {
-        backups.keys.token.close_session_keks().await?;
+        backups.keys.home().close_session_keks().await?;
     }
     let mut answer = restored?;
     if let (KekPlace::Session, Some(share)) = (place, &task.share) {
@@ -95,7 +95,7 @@ async fn checked_restore(
 
 /// Where the archive's KEKs are: in the token, or to be made from the shares for this restore.
 async fn kek_place(backups: &Backups, task: &Task<'_>) -> Result<KekPlace, BackupError> {
-    let here = backups.keys.token.keks().await?;
+    let here = backups.keys.home().keks().await?;
     let needed = &task.archive.manifest.keks;
     let Some(missing) = needed.iter().find(|kek| !here.iter().any(|there| there.id == kek.id)) else {
         return Ok(KekPlace::Token);
@@ -116,7 +116,7 @@ async fn kek_place(backups: &Backups, task: &Task<'_>) -> Result<KekPlace, Backu
 /// case, so that this fails is told, and is not a failure of the restore.
 async fn bring_keks(backups: &Backups, caller: &Caller, share: &ShareFile) -> String {
     let pending = "kek-pending".to_owned();
-    if !backups.keys.token.has_so_pin() {
+    if !backups.keys.home().has_so_pin() {
         return pending;
     }
     match import(&backups.keys, caller, &share.secret).await {

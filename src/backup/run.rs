@@ -132,7 +132,7 @@ async fn wrap_all(backups: &Backups, records: &[KeyRecord], progress: &Progress)
 
 async fn wrap(keys: &Keys, key: &KeyRecord, purpose: KekPurpose) -> Result<(KekRef, Vec<u8>), KeyError> {
     let kek = keks::current(keys, purpose).await?;
-    let bytes = keys.token.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
+    let bytes = keys.home().wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
 }
 
@@ -184,7 +184,7 @@ async fn seal_inventory(backups: &Backups, records: &[KeyRecord], harvest: &Harv
     let mut content_key = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(&mut *content_key)
         .map_err(|error| BackupError::ArchiveInvalid { cause: format!("no random content key: {error}") })?;
-    let wrapped = backups.keys.token.seal_content_key(kek.id, Secret::new(content_key.to_vec())).await?;
+    let wrapped = backups.keys.home().seal_content_key(kek.id, Secret::new(content_key.to_vec())).await?;
     Ok(cms::seal(&inventory, kek.id.as_bytes(), &wrapped, &content_key)?)
 }
 

@@ -37,14 +37,14 @@ impl<'a> OpenArchive<'a> {
         let sealed = archive.member(INVENTORY)?;
         let recipient = cms::recipient(sealed)?;
         let source = place.source(KekId::from_bytes(recipient.kek_id), KekPurpose::Inventory);
-        let content_key = keys.token.open_content_key(source, recipient.wrapped.to_vec()).await?;
+        let content_key = keys.home().open_content_key(source, recipient.wrapped.to_vec()).await?;
         let content_key: &[u8; 32] = content_key.expose().try_into().map_err(|_| BackupError::ArchiveInvalid {
             cause: "the content key of inventory.cms has not 32 bytes".to_owned(),
         })?;
         let inventory = Inventory::from_bytes(&cms::open(sealed, content_key)?)?;
         // A restored `backup-only` key gets WRAP_WITH_TRUSTED wherever the token can have a trusted KEK:
         // without it, whoever holds the PIN could carry the key out.
-        let trusted_kek = keys.token.capabilities().await?.honours_wrap_with_trusted;
+        let trusted_kek = keys.home().capabilities().await?.honours_wrap_with_trusted;
         Ok(Self { archive, inventory, place, trusted_kek })
     }
 

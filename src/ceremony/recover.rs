@@ -140,9 +140,9 @@ pub async fn import(keys: &Keys, caller: &Caller, secret: &Secret) -> Result<Vec
     let values = kek_values(secret)?;
     let named: Vec<_> = values.iter().map(|kek| (kek.id, kek.purpose, kek.kcv.clone())).collect();
     let detail = json!({ "kcvs": named.iter().map(|(_, _, kcv)| kcv).collect::<Vec<_>>() });
-    let object = ObjectRef::new("token", keys.token.label(), keys.token.label());
+    let object = ObjectRef::new("token", keys.home().label(), keys.home().label());
     let intent = keys.audit.intent(caller, "kek.import", &object, detail).await?;
-    let imported = match keys.token.import_keks(values).await {
+    let imported = match keys.home().import_keks(values).await {
         Ok(imported) => imported,
         Err(error) => {
             keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;

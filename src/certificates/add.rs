@@ -60,7 +60,7 @@ pub(super) async fn attach(
     let view = view(keys, key, chain)?;
     let detail = json!({ "certificate": view.id, "subject": view.subject, "issuer": view.issuer });
     let intent = keys.audit.intent(caller, "certificate.add", &key.object(), detail).await?;
-    if let Err(error) = keys.token.store_certificate(object(key, chain)).await {
+    if let Err(error) = keys.home().store_certificate(object(key, chain)).await {
         keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
         return Err(error.into());
     }
@@ -78,7 +78,7 @@ pub(super) async fn attach(
 pub async fn store_objects(keys: &Keys, key: &KeyRecord, pems: &[String]) -> Result<(), CertificateError> {
     for pem in pems.iter().rev() {
         let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
-        keys.token.store_certificate(object(key, &chain)).await?;
+        keys.home().store_certificate(object(key, &chain)).await?;
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ pub async fn issue_by_ca(
 /// The token is away.
 pub async fn is_in_token(keys: &Keys, label: &'static str) -> Result<bool, CertificateError> {
     let key = own_key(keys, label).await?;
-    Ok(keys.token.keys().await?.iter().any(|object| object.id == key.id))
+    Ok(keys.home().keys().await?.iter().any(|object| object.id == key.id))
 }
 
 /// Makes a new audit key in the place of the recorded one; it has no certificate yet.
@@ -152,7 +152,7 @@ async fn own_key(keys: &Keys, label: &'static str) -> Result<KeyRecord, Certific
 }
 
 fn signer(keys: &Keys, key: &KeyRecord) -> Result<TokenSigner, CertificateError> {
-    Ok(TokenSigner::new(&keys.token, key, key.algorithm.default_signature())?)
+    Ok(TokenSigner::new(keys.home(), key, key.algorithm.default_signature())?)
 }
 
 fn spec(label: &'static str, policy: KeyPolicy, purpose: Purpose) -> KeySpec {

@@ -10,7 +10,7 @@ use crate::app::{
 };
 use crate::base::custody::Posture;
 use clap::Args;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -74,6 +74,7 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
         pin_credential: None,
         so_pin_file: arguments.token_so_pin_file.map(absolute).transpose()?,
         softhsm_conf: softhsm_conf.map(absolute).transpose()?,
+        environment: BTreeMap::new(),
         sessions: None,
     }))
 }

@@ -158,7 +158,7 @@ pub(super) async fn ready(State(services): State<Services>) -> Response {
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
         None => (StatusCode::OK, "ready"),
     };
-    let label = services.keys.token.label().to_owned();
+    let label = services.keys.home().label().to_owned();
     let token = TokenReadiness { label, ready: look.code.is_none(), code: look.code };
     (status, Json(Readiness { status: word, tokens: vec![token] })).into_response()
 }

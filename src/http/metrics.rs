@@ -50,7 +50,7 @@ pub(super) async fn show(State(services): State<Services>, _: Reader) -> Respons
     let stored = services.meters.lookup().stored(&services).await;
     let now = services.keys.clock.now();
     let mut scrape = Scrape { registry: Registry::default(), now };
-    scrape.token(services.keys.token.label(), &services.keys.token.figures());
+    scrape.token(services.keys.home().label(), &services.keys.home().figures());
     scrape.audit(services.keys.audit.figures());
     scrape.stored(&stored);
     scrape.process(services.meters.started_at());

@@ -13,7 +13,7 @@ use axum::{Json, extract::State};
 /// Show the token and how it agrees with the inventory.
 #[utoipa::path(get, path = "/token", tag = "token", responses((status = 200, body = TokenView), TokenProblems))]
 pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<Json<TokenView>, Failure> {
-    let token = &services.keys.token;
+    let token = services.keys.home();
     let comparison = recover::compare(&services.keys).await?;
     let description = token.describe().await?;
     Ok(Json(TokenView {

@@ -23,7 +23,7 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
         return Err(KeyError::Internal { key: key.label, purpose: key.purpose });
     }
     let intent = keys.audit.intent(caller, "key.destroy", &key.object(), json!({ "policy": key.policy })).await?;
-    let objects = match keys.token.destroy(key.id).await {
+    let objects = match keys.home().destroy(key.id).await {
         Ok(objects) => objects,
         // Told that it failed, nobody expects it to be made up for when the token is back.
         Err(error) if error.is_before_the_token() => {
@@ -64,6 +64,6 @@ pub(super) async fn finish(
 
 /// Whether the key object is still in the token; none if that cannot be seen now.
 async fn after_failure(keys: &Keys, key: &KeyRecord) -> Option<bool> {
-    let seen = keys.token.keys().await.ok()?;
+    let seen = keys.home().keys().await.ok()?;
     Some(seen.iter().any(|object| object.id == key.id))
 }

@@ -106,6 +106,14 @@ pub enum KeyError {
     /// The token did not do it.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// No token of this instance has this label.
+    #[error("keyward.toml names no token `{token}` (it names: {known})")]
+    TokenUnknown {
+        /// The label.
+        token: String,
+        /// Labels of those that it names.
+        known: String,
+    },
     /// The token lets keys out that are born to stay.
     #[error("token `{token}` wraps keys that are not EXTRACTABLE, so `{policy}` would be an empty promise there")]
     Unenforceable {
@@ -164,6 +172,7 @@ crate::catalogue! {
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
     PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";
     STATE_EXCLUDES = Denied, "state-excludes", "the key's state excludes this", "`keyward key show KEY` tells the state; only an active key signs";
+    TOKEN_UNKNOWN = NotFound, "token-unknown", "there is no such token", "`keyward token list` shows the tokens of this instance; another is added by a `[[tokens]]` section in keyward.toml and a restart";
     UNENFORCEABLE = Unsupported, "policy-unenforceable", "the token does not enforce the policy", "use another token, or choose `--policy backup-only`, which keyward then enforces and shows so; `keyward doctor` tells what was tried";
     UNKNOWN = NotFound, "key-unknown", "there is no such key", "`keyward key list` shows labels and ids; a label must be written exactly";
     UNMAKEABLE = Unsupported, "algorithm-unsupported", "the token cannot make such keys", "`keyward doctor` lists the algorithms that this token can make";
@@ -189,6 +198,7 @@ impl Fault for KeyError {
             Self::PurposeExcludes { .. } => PURPOSE_EXCLUDES,
             Self::StateExcludes { .. } => STATE_EXCLUDES,
             Self::Token(error) => error.entry(),
+            Self::TokenUnknown { .. } => TOKEN_UNKNOWN,
             Self::Unenforceable { .. } => UNENFORCEABLE,
             Self::Unknown { .. } => UNKNOWN,
             Self::Unmakeable { .. } => UNMAKEABLE,

@@ -136,8 +136,8 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
         purpose: spec.purpose,
         trusted_kek,
     };
-    let capabilities = keys.token.capabilities().await?;
-    let made = keys.token.generate(new_key).await?;
+    let capabilities = keys.home().capabilities().await?;
+    let made = keys.home().generate(new_key).await?;
     Ok(KeyRecord {
         id,
         label: spec.label.clone(),
@@ -149,7 +149,7 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
         origin: Origin::Generated,
         state: KeyState::Active,
         presence: Presence::Present,
-        token: keys.token.label().to_owned(),
+        token: keys.home().label().to_owned(),
         public_key_pem: PublicKey::from_der(&made.public_key_der)?.to_pem()?,
         comment: spec.comment.clone(),
         created_at: keys.clock.now(),
@@ -179,7 +179,7 @@ async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(),
 async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
     // Whatever else was answered, a pair or half of one may be there.
     let may_be_there = !matches!(error, KeyError::Token(token) if token.is_before_the_token());
-    if may_be_there && keys.token.destroy(id).await.is_err() {
+    if may_be_there && keys.home().destroy(id).await.is_err() {
         return Ok(());
     }
     keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;
@@ -187,8 +187,8 @@ async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyErro
 }
 
 async fn check_capability(keys: &Keys, spec: &KeySpec) -> Result<(), KeyError> {
-    let capabilities = keys.token.capabilities().await?;
-    let token = keys.token.label().to_owned();
+    let capabilities = keys.home().capabilities().await?;
+    let token = keys.home().label().to_owned();
     let seen = capabilities.algorithm(spec.algorithm);
     let cause = seen.and_then(|seen| seen.cause.clone()).unwrap_or_else(|| "not tried".to_owned());
     if !seen.is_some_and(|seen| seen.sign) {

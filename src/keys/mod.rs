@@ -32,7 +32,7 @@ use crate::audit::{Audit, ObjectRef, Verdict};
 use crate::base::{custody::Posture, principal::Caller, time::Clock};
 use crate::db::Database;
 use crate::pki::PkiError;
-use crate::token::Token;
+use crate::token::{Token, Tokens};
 use index::KeyIndex;
 use serde_json::{Value, json};
 use std::{future::Future, sync::Arc};
@@ -47,11 +47,28 @@ pub struct Keys {
     /// Where everything is recorded.
     pub audit: Audit,
     /// Where the keys are.
-    pub token: Token,
+    pub tokens: Tokens,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Decides defaults.
     pub posture: Posture,
+}
+
+impl Keys {
+    /// The instance's own token.
+    #[must_use]
+    pub fn home(&self) -> &Token {
+        self.tokens.home()
+    }
+
+    /// The token with this label, which a key's row names.
+    ///
+    /// # Errors
+    /// keyward.toml names no such token.
+    pub fn token(&self, label: &str) -> Result<&Token, KeyError> {
+        let known = || self.tokens.iter().map(Token::label).collect::<Vec<_>>().join(", ");
+        self.tokens.find(label).ok_or_else(|| KeyError::TokenUnknown { token: label.to_owned(), known: known() })
+    }
 }
 
 /// Has a key sign a structure between intent and result; for what changes nothing in the inventory.

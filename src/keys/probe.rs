@@ -9,10 +9,10 @@ use crate::token::api::Capabilities;
 /// # Errors
 /// The token is away or locked, or the database cannot be written.
 pub async fn probe(keys: &Keys) -> Result<Capabilities, KeyError> {
-    let capabilities = keys.token.probe().await?;
+    let capabilities = keys.home().probe().await?;
     let json = serde_json::to_string(&capabilities).unwrap_or_default();
     let mut transaction = keys.db.begin().await?;
-    tokens::remember(&mut transaction, keys.token.label(), &json, keys.clock.now()).await?;
+    tokens::remember(&mut transaction, keys.home().label(), &json, keys.clock.now()).await?;
     commit(transaction).await?;
     Ok(capabilities)
 }

@@ -60,7 +60,7 @@ async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
 
 async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     let Ok(id) = intent.object.id.parse::<KeyId>() else { return close(keys, intent, None).await };
-    let objects = keys.token.destroy(id).await?;
+    let objects = keys.home().destroy(id).await?;
     match db::find(&keys.db, &KeySelector::Id(id)).await? {
         Some(key) => destroy::finish(keys, intent, &key, objects).await.map(|_| ()),
         None => {
@@ -75,7 +75,7 @@ async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError
 async fn remove_unrecorded<'a>(keys: &Keys, ids: impl IntoIterator<Item = &'a str>) -> Result<(), KeyError> {
     for id in ids.into_iter().filter_map(|id| id.parse::<KeyId>().ok()) {
         if db::find(&keys.db, &KeySelector::Id(id)).await?.is_none() {
-            keys.token.destroy(id).await?;
+            keys.home().destroy(id).await?;
         }
     }
     Ok(())
@@ -97,7 +97,7 @@ async fn close(keys: &Keys, intent: &Intent, key: Option<KeyId>) -> Result<(), K
 /// # Errors
 /// The token is away or locked.
 pub async fn compare(keys: &Keys) -> Result<Comparison, KeyError> {
-    let seen = match keys.token.keys().await {
+    let seen = match keys.home().keys().await {
         Err(error @ TokenError::TokenAbsent { .. }) => {
             mark_absent(keys).await?;
             return Err(error.into());

@@ -25,9 +25,11 @@ mod process;
 mod queue;
 mod setup;
 mod supervisor;
+pub mod tokens;
 pub mod worker;
 
 pub use error::TokenError;
 pub use figures::Figures;
 pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
 pub use setup::make_token;
+pub use tokens::Tokens;

@@ -21,6 +21,7 @@ use crate::base::{
     secret::Secret,
 };
 use std::{
+    ffi::OsString,
     path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
@@ -37,8 +38,8 @@ pub struct TokenSettings {
     pub pin: PinSource,
     /// The SO PIN, needed to import KEKs only.
     pub so_pin: Option<PinSource>,
-    /// SoftHSM's configuration, for the child's environment.
-    pub softhsm_conf: Option<PathBuf>,
+    /// The child's environment, which has nothing else in it: what the module reads.
+    pub environment: Vec<(String, OsString)>,
     /// Where the worker's lock and the memory of a refused PIN are.
     pub state_directory: PathBuf,
     /// The keyward binary, which is also the worker.

@@ -153,9 +153,7 @@ fn spawn(settings: &TokenSettings) -> std::io::Result<(Child, UnixStream)> {
     command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     // In a group of its own, so that Ctrl-C at the terminal reaches us alone and we end the worker between two calls.
     command.process_group(0);
-    if let Some(conf) = &settings.softhsm_conf {
-        command.env("SOFTHSM2_CONF", conf);
-    }
+    command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
     Ok((command.spawn()?, UnixStream::from_std(ours)?))
 }
 

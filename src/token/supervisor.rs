@@ -120,7 +120,7 @@ mod tests {
             sessions: 1,
             pin: PinSource::File("/none".into()),
             so_pin: None,
-            softhsm_conf: None,
+            environment: Vec::new(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         }));

@@ -63,7 +63,7 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     let tls = Tls::default();
     tls.renew(&opened.keys, &opened.directory, &http.certificate_names()).await;
     // The first caller should not wait for the login; a token that is away is told to those who need it.
-    if let Err(error) = opened.keys.token.describe().await {
+    if let Err(error) = opened.keys.home().describe().await {
         tracing::error!(%error, "the token is not there");
     }
     let ready = Ready {

@@ -19,7 +19,7 @@ use crate::db::Database;
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex};
 use crate::pki::tls_key;
-use crate::token::{Token, TokenSettings, address::TokenAddress, pin::PinSource};
+use crate::token::{Token, TokenSettings, Tokens, address::TokenAddress, pin::PinSource};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -55,14 +55,21 @@ impl Bench {
                 sessions: 1,
                 pin: PinSource::File(path.join("no-pin")),
                 so_pin: None,
-                softhsm_conf: None,
+                environment: Vec::new(),
                 state_directory: path.clone(),
                 executable: path.join("no-keyward"),
             },
             None,
         );
         let commands = Commands::open(db.clone(), audit.clone(), clock.clone()).await.unwrap();
-        let keys = Keys { db, index: KeyIndex::default(), audit, token, clock, posture: Posture::Rig };
+        let keys = Keys {
+            db,
+            index: KeyIndex::default(),
+            audit,
+            tokens: Tokens::new(token, []),
+            clock,
+            posture: Posture::Rig,
+        };
         let backups = Backups {
             keys: keys.clone(),
             instance: Arc::new(RwLock::new(instance)),

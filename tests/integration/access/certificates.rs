@@ -13,7 +13,7 @@ use keyward::{
     certificates::client,
     db::{Database, instance},
     keys::{Keys, index::KeyIndex},
-    token::Token,
+    token::{Token, Tokens},
 };
 use std::{fs, num::NonZeroU32, path::Path, process::Command, sync::Arc};
 
@@ -162,7 +162,7 @@ fn expired(rig: &Rig) -> [String; 4] {
         };
         let draft = access.draft(&caller, &request, KeyScope::Every).unwrap();
         let answer = client::add(&keys, &access, &caller, (draft, &csr)).await.unwrap();
-        keys.token.close().await;
+        keys.tokens.close().await;
         keys.db.close().await;
         answer.certificate_pem.unwrap()
     });
@@ -179,7 +179,11 @@ async fn open(directory: &Path, token: Token) -> (Keys, Access, Caller) {
     let access = Access::open(stores, Arc::clone(&clock), row.owner_uid, NonZeroU32::MAX).await.unwrap();
     let caller = Caller::new(access.identify(Shown::LocalUser(row.owner_uid)).unwrap(), RequestId::new());
 
-    (Keys { db, audit, token, clock, posture: row.posture, index: KeyIndex::default() }, access, caller)
+    (
+        Keys { db, audit, tokens: Tokens::new(token, []), clock, posture: row.posture, index: KeyIndex::default() },
+        access,
+        caller,
+    )
 }
 
 struct HundredDaysAgo;

@@ -19,7 +19,7 @@ use keyward::{
         index::KeyIndex,
         sign::sign,
     },
-    token::Token,
+    token::{Token, Tokens},
 };
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -36,7 +36,10 @@ pub(super) async fn open(rig: &Rig) -> (Keys, Caller) {
     let access = Access::open(stores, Arc::clone(&clock), row.owner_uid, NonZeroU32::MAX).await.unwrap();
     let owner = access.identify(Shown::LocalUser(row.owner_uid)).unwrap();
     let caller = Caller::new(owner, RequestId::new());
-    (Keys { db, index: KeyIndex::default(), audit, token, clock, posture: row.posture }, caller)
+    (
+        Keys { db, index: KeyIndex::default(), audit, tokens: Tokens::new(token, []), clock, posture: row.posture },
+        caller,
+    )
 }
 
 fn request(algorithm: Option<&str>, digests: &[&[u8]], messages: &[&[u8]]) -> SignRequest {
@@ -60,7 +63,7 @@ async fn digests_and_messages_give_signatures_that_verify_in_the_order_of_the_re
 
     let of_digests = sign(&keys, &caller, &selector, request(Some("rsa-pss-sha384"), &inputs, &[])).await.unwrap();
     let of_messages = sign(&keys, &caller, &selector, request(Some("rsa-pss-sha384"), &[], &inputs)).await.unwrap();
-    keys.token.close().await;
+    keys.tokens.close().await;
 
     assert_eq!((of_digests.signatures.len(), of_messages.signatures.len()), (64, 64));
     for (input, signature) in inputs.iter().zip(&of_digests.signatures) {
@@ -125,7 +128,7 @@ async fn a_destroyed_key_signs_no_more_and_its_label_signs_with_the_next_key_at_
     let by_id = signed(&KeySelector::Id(former.id)).await.unwrap_err();
     let next = p256(&keys, &caller, "web").await;
     let answer = signed(&label).await.unwrap();
-    keys.token.close().await;
+    keys.tokens.close().await;
 
     assert!(matches!(by_label, KeyError::Unknown { .. }), "{by_label}");
     assert!(matches!(by_id, KeyError::Unknown { .. }), "{by_id}");
@@ -154,7 +157,7 @@ async fn a_key_that_a_credential_is_not_good_for_is_as_unknown_as_one_that_is_no
     let used = (signed(&signer, &label).await.unwrap_err(), signed(&signer, &id).await.unwrap_err());
     let absent = signed(&signer, &KeySelector::from("absent")).await.unwrap_err();
     let own = signed(&signer, &KeySelector::from("mine")).await;
-    keys.token.close().await;
+    keys.tokens.close().await;
 
     assert!(own.is_ok());
     assert_eq!(unused, absent.replace("absent", "other"));

@@ -29,9 +29,9 @@ async fn intent_to_generate(rig: &Rig, id: KeyId, made: bool) {
     let (keys, caller) = open(rig).await;
     keys.audit.intent(&caller, "key.generate", &ObjectRef::new("key", id, "half"), json!({})).await.unwrap();
     if made {
-        keys.token.generate(new_key(id)).await.unwrap();
+        keys.home().generate(new_key(id)).await.unwrap();
     }
-    keys.token.close().await;
+    keys.tokens.close().await;
     keys.db.close().await;
 }
 

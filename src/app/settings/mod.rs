@@ -1,15 +1,21 @@
 //! `keyward.toml` and the environment. Paths in the file are relative to its directory; secrets are paths.
 
+mod token;
+
+pub use token::TokenSection;
+
 use super::AppError;
+use crate::base::ids::hex;
 use crate::db::durable::replace;
 use crate::pki::name::SubjectAltName;
-use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
+use crate::token::TokenSettings;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
     io::IsTerminal as _,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,60 +23,17 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The token.
+    /// The instance's own token.
     pub token: TokenSection,
+    /// Further tokens, with keys and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<TokenSection>,
     /// Backups.
     #[serde(default)]
     pub backup: BackupSection,
     /// The service.
     #[serde(default, skip_serializing_if = "HttpSection::is_default")]
     pub http: HttpSection,
-}
-
-/// `[token]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSection {
-    /// Path of the PKCS#11 module.
-    pub module: PathBuf,
-    /// Label of the token.
-    pub label: String,
-    /// File with the user PIN; or else:
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin_file: Option<PathBuf>,
-    /// Name of the systemd credential that is the user PIN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin_credential: Option<String>,
-    /// File with the SO PIN; a rig only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub so_pin_file: Option<PathBuf>,
-    /// SoftHSM's configuration, if the module is SoftHSM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub softhsm_conf: Option<PathBuf>,
-    /// Sessions that work at the same time; as many as cores if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sessions: Option<usize>,
-}
-
-impl TokenSection {
-    fn pin_source(&self, directory: &Path) -> PinSource {
-        match &self.pin_credential {
-            Some(name) => PinSource::Credential { directory: Environment::read().credentials, name: name.clone() },
-            None => PinSource::File(directory.join(self.pin_file.as_deref().unwrap_or(Path::new("")))),
-        }
-    }
-
-    fn pin_fault(&self) -> Option<&'static str> {
-        match (&self.pin_file, &self.pin_credential) {
-            (None, None) => Some("token.pin_file or token.pin_credential must say where the PIN comes from"),
-            (Some(_), Some(_)) => Some("token.pin_file and token.pin_credential are there; only one can be the PIN"),
-            // As systemd takes them: names of files.
-            (None, Some(name)) if name.is_empty() || name.starts_with('.') || name.contains('/') => {
-                Some("token.pin_credential must be the name of a credential, not a path")
-            }
-            _ => None,
-        }
-    }
 }
 
 /// `[backup]`.
@@ -248,38 +211,39 @@ impl Settings {
         replace(&path, text.as_bytes()).map_err(|source| AppError::Directory { action: "writing", path, source })
     }
 
-    /// What the token's pool needs.
+    /// What the pool of the instance's own token needs.
     ///
     /// # Errors
     /// Our own binary, which is also the worker, cannot be found.
     pub fn token(&self, directory: &Path) -> Result<TokenSettings, AppError> {
-        let absolute = |path: &PathBuf| directory.join(path);
-        let executable = std::env::current_exe().map_err(|source| AppError::Directory {
-            action: "finding",
-            path: PathBuf::from("keyward"),
-            source,
-        })?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(TokenSettings {
-            address: TokenAddress { module: self.token.module.clone(), label: self.token.label.clone() },
-            sessions: self.token.sessions.unwrap_or(cores),
-            pin: self.token.pin_source(directory),
-            so_pin: self.token.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
-            softhsm_conf: self.token.softhsm_conf.as_ref().map(absolute),
-            state_directory: directory.to_owned(),
-            executable,
-        })
+        self.token.settings(directory, directory.to_owned())
+    }
+
+    /// The same of the further tokens, each of which has a directory of its own for what keyward remembers of it.
+    ///
+    /// # Errors
+    /// As [`Self::token`]; or such a directory cannot be made.
+    pub fn further_tokens(&self, directory: &Path) -> Result<Vec<TokenSettings>, AppError> {
+        let settings = |section: &TokenSection| {
+            let state = directory.join(TOKENS).join(hex(section.label.as_bytes()));
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
+            made.map_err(|source| AppError::Directory { action: "making", path: state.clone(), source })?;
+            section.settings(directory, state)
+        };
+        self.tokens.iter().map(settings).collect()
     }
 
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.token.label.is_empty() || self.token.label.len() > 32 {
-            faults.push("token.label must have 1 to 32 bytes".to_owned());
+        self.token.faults("token", &mut faults);
+        for (number, section) in self.tokens.iter().enumerate() {
+            section.faults(&format!("tokens[{number}]"), &mut faults);
         }
-        if !self.token.module.is_absolute() {
-            faults.push("token.module must be an absolute path".to_owned());
+        let mut labels: Vec<_> = self.tokens.iter().chain([&self.token]).map(|section| &section.label).collect();
+        labels.sort_unstable();
+        if let Some(twice) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
+            faults.push(format!("two tokens have the label `{}`; a key names its token by its label", twice[0]));
         }
-        faults.extend(self.token.pin_fault().map(str::to_owned));
         if !(16..=65_536).contains(&self.http.connections) {
             faults.push("http.connections must be 16 to 65,536".to_owned());
         }
@@ -292,9 +256,6 @@ impl Settings {
         if let Some(name) = self.http.names.iter().find(|name| !is_host(name)) {
             faults.push(format!("http.names: `{name}` is neither a host name nor an address"));
         }
-        if self.token.sessions.is_some_and(|sessions| !(1..=256).contains(&sessions)) {
-            faults.push("token.sessions must be 1 to 256".to_owned());
-        }
         faults
     }
 }
@@ -305,6 +266,8 @@ fn default_backup_directory() -> PathBuf {
 
 /// More than a token signs: it holds off loops that went wrong, not load.
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+/// Where the further tokens have their directories, each named by its label in hex.
+const TOKENS: &str = "tokens";
 /// The file's name in the instance directory.
 pub const FILE: &str = "keyward.toml";
 
