@@ -38,6 +38,7 @@ const ROOT_MACROS: &[&str] = &["catalogue"];
 /// Foreign crates, and the beginnings of the paths where they may be named (`*…`: the end of the path).
 const EDGES: &[(&str, &str)] = &[
     ("cryptoki cryptoki_sys libloading", "token/worker/"),
+    ("pcsc yubikey", "token/worker/piv/"),
     ("postcard", "token/"),
     ("sqlx", "db/ */db.rs"),
     ("axum", "http/ app/"),

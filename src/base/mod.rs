@@ -7,6 +7,7 @@ pub mod algorithm;
 pub mod custody;
 pub mod fault;
 pub mod ids;
+pub mod piv;
 pub mod principal;
 pub mod secret;
 pub mod signing;

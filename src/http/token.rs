@@ -19,7 +19,7 @@ pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<
     Ok(Json(TokenView {
         label: description.label.clone(),
         uri: description.uri(),
-        module: token.address().module.display().to_string(),
+        module: token.address().device.to_string(),
         manufacturer: description.manufacturer,
         model: description.model,
         serial: description.serial,

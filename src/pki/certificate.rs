@@ -11,7 +11,11 @@ use super::{
     request::verify_signed,
 };
 use crate::base::{ids::hex, time::Timestamp};
-use der::{Decode, Encode, asn1::OctetString, pem::LineEnding};
+use der::{
+    Decode, Encode,
+    asn1::{ObjectIdentifier, OctetString},
+    pem::LineEnding,
+};
 use sha2::{Digest, Sha256};
 use spki::Document;
 use std::fmt;
@@ -159,6 +163,12 @@ impl Certificate {
         let signs_alone = usage.is_some_and(|(_, usage)| usage == signature_alone);
         let purposes = certificate.get_extension::<pkix::ExtendedKeyUsage>();
         signs_alone && !self.is_ca() && matches!(purposes, Ok(None))
+    }
+
+    /// The value of an extension; none if it has no such one.
+    pub(super) fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
+        let extensions = self.parsed.tbs_certificate().extensions()?;
+        extensions.iter().find(|extension| extension.extn_id == oid).map(|extension| extension.extn_value.as_bytes())
     }
 
     /// The subject as certificates issued by it name it.

@@ -4,6 +4,7 @@
 //! where a key is. Plain private keys pass through [`private_key`] and [`pkcs12`] only, and only the
 //! token worker calls those with a real key.
 
+pub mod attestation;
 pub mod certificate;
 pub mod chain;
 pub mod cms;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod issue;
 pub mod key_wrap;
 pub mod name;
+pub mod padding;
 pub mod pkcs12;
 pub mod private_key;
 pub mod public_key;

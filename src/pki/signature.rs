@@ -65,6 +65,14 @@ pub fn ecdsa_der_from_fixed(algorithm: SignatureAlgorithm, fixed: &[u8]) -> Resu
     value.to_der().map_err(|cause| encoding("ECDSA signature", cause))
 }
 
+/// ECDSA signature in DER, as a PIV card gives it, as r‖s of twice the order's length.
+///
+/// # Errors
+/// [`PkiError::SignatureInvalid`] if it is no `ECDSA-Sig-Value` of that length.
+pub fn ecdsa_fixed(algorithm: SignatureAlgorithm, signature: &[u8], order_bytes: usize) -> Result<Vec<u8>, PkiError> {
+    ecdsa_fixed_from_der(signature, 2 * order_bytes).ok_or_else(|| invalid(algorithm))
+}
+
 /// An X.509 signature of a signer: DER where the signer makes r‖s.
 pub(super) fn certificate_signature(algorithm: SignatureAlgorithm, signature: Vec<u8>) -> Result<Vec<u8>, PkiError> {
     if algorithm.is_fixed() { ecdsa_der_from_fixed(algorithm, &signature) } else { Ok(signature) }

@@ -1,16 +1,60 @@
-//! How a token is named: by module and label, which must be the only one of its kind there; as RFC 7512 URI, with the
-//! serial number, for people. Never by slot number.
+//! How a token is named: by module and label, which must be the only one of its kind there, or by the serial number of a
+//! `YubiKey`; as RFC 7512 URI, with the serial number, for people. Never by slot number.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::{self, Write as _},
+    path::PathBuf,
+};
 
 /// Where to find a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenAddress {
-    /// Path of the vendor's module.
-    pub module: PathBuf,
-    /// CKA label of the token.
+    /// What leads to it.
+    pub device: Device,
+    /// CKA label of the token; of a `YubiKey`, which has none, the name in keyward.toml.
     pub label: String,
+}
+
+/// What leads to a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// Path of the vendor's PKCS#11 module.
+    Module(PathBuf),
+    /// Serial number of a `YubiKey`, whose PIV application is the token.
+    YubiKey(u32),
+}
+
+impl Device {
+    /// Where a token was looked for that is not there, for messages: "it is not …".
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Module(path) => format!("in any slot of {}", path.display()),
+            Self::YubiKey(serial) => format!("at any card reader as YubiKey {serial}"),
+        }
+    }
+
+    /// Whether it is a `YubiKey`, whose keys lie in slots.
+    #[must_use]
+    pub const fn is_yubikey(&self) -> bool {
+        matches!(self, Self::YubiKey(_))
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Module(path) => path.display().fmt(f),
+            Self::YubiKey(serial) => write!(f, "YubiKey {serial}"),
+        }
+    }
+}
+
+impl<P: Into<PathBuf>> From<P> for Device {
+    fn from(module: P) -> Self {
+        Self::Module(module.into())
+    }
 }
 
 /// What a token says of itself.

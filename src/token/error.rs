@@ -1,9 +1,11 @@
 //! What can go wrong with a token; crosses the process border as it is.
 
+use super::address::Device;
 use crate::base::{
     custody::KekPurpose,
     fault::{Entry, Fault},
     ids::KeyId,
+    piv::PivSlot,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -68,6 +70,16 @@ pub enum TokenError {
         id: String,
         /// The token's label.
         token: String,
+    },
+    /// The management key of a PIV application is not at hand, or not the right one.
+    #[error("token `{token}` cannot {operation} without its management key: {cause}")]
+    ManagementKey {
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
+        /// What is wrong with the key.
+        cause: String,
     },
     /// The module cannot be loaded or initialised.
     #[error("the PKCS#11 module {} cannot be used: {cause}", module.display())]
@@ -163,6 +175,18 @@ pub enum TokenError {
         /// CKR code.
         rv: String,
     },
+    /// The slot has a key, which is never written over.
+    #[error("slot {slot} of token `{token}` holds {holder} already; empty slots: {}", if free.is_empty() { "none" } else { free.as_str() })]
+    SlotTaken {
+        /// The token's label.
+        token: String,
+        /// The slot.
+        slot: PivSlot,
+        /// What is in it.
+        holder: String,
+        /// The empty slots.
+        free: String,
+    },
     /// More than one token has the label.
     #[error("there is more than one token `{label}` in the slots of {} (serial numbers: {serials}); none was used", module.display())]
     TokenAmbiguous {
@@ -174,14 +198,24 @@ pub enum TokenError {
         serials: String,
     },
     /// The token is not in any slot of the module.
-    #[error("token `{label}` is not in any slot of {} (tokens there: {})", module.display(), if seen.is_empty() { "none" } else { seen.as_str() })]
+    #[error("token `{label}` is not {} (tokens there: {})", device.place(), if seen.is_empty() { "none" } else { seen.as_str() })]
     TokenAbsent {
         /// Label looked for.
         label: String,
-        /// Path of the module.
-        module: PathBuf,
+        /// What should lead to it.
+        device: Device,
         /// Labels that are there.
         seen: String,
+    },
+    /// Nobody touched the device in time.
+    #[error("token `{token}` was not touched in time for {operation} with key {key}")]
+    TouchMissed {
+        /// The key.
+        key: KeyId,
+        /// The token's label.
+        token: String,
+        /// The operation.
+        operation: String,
     },
     /// An object that was there before is weaker than its policy, and was left alone.
     #[error("key {key} is in the token already, but weaker than its policy ({attribute}); it was left as it is")]
@@ -223,6 +257,7 @@ crate::catalogue! {
     BUSY = Unavailable, "token-busy", "the token's queue is full", "try again after the time in Retry-After; if it happens often, send fewer requests at once or raise the number of sessions";
     DEADLINE = Unavailable, "token-timeout", "the token did not answer in time", "the worker is restarted by itself; try again, and look at the device or its network link if it happens again";
     KEK_MISSING = Conflict, "kek-missing", "the token has no such KEK", "bring the KEK back from its shares with `keyward ceremony recover`, or make keys with `--policy token-only`";
+    MANAGEMENT_KEY = Locked, "management-key", "the management key of the YubiKey is missing or wrong", "write it as hexadecimal digits into a file of this user with mode 0600, and name that file as `management_key_file` in the token's section of keyward.toml; it is needed to make and delete keys and to store certificates, not to sign";
     MODULE_UNUSABLE = TokenAbsent, "module-unusable", "the PKCS#11 module cannot be loaded", "check the path in `token.module` of keyward.toml (`--token-module` at init), its architecture and its own configuration";
     NOT_CAPABLE = Unsupported, "token-not-capable", "the token cannot do this", "`keyward doctor` lists what the token can do; choose another algorithm or policy, or another token";
     OBJECT_MISSING = NotFound, "key-object-missing", "the key object is not in the token", "restore it with `keyward backup restore latest --key KEY`; `keyward status` shows every key that is missing";
@@ -234,8 +269,10 @@ crate::catalogue! {
     PROTOCOL = Internal, "worker-protocol", "worker and service disagree", "both must be the same build of keyward; restart the service, and report it if it happens again";
     QUARANTINED = Unavailable, "request-quarantined", "a request that twice ended the worker", "do not send it again; run `keyward doctor` and report the module's version";
     REFUSED = Unavailable, "token-refused", "the module refused the operation", "look the CKR code up in the module's own log; `keyward doctor` tries the same operation on a scratch key";
-    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in, start its service or bring its folder back; if it is there, compare `token.label` and the module's own configuration in keyward.toml";
+    SLOT_TAKEN = Conflict, "slot-taken", "the slot has a key already", "name an empty slot by `--slot`; keyward never writes over a key: `keyward key destroy KEY` empties a slot where the firmware can delete keys (5.7), the vendor's tool anywhere";
+    TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in, start its service (a YubiKey needs pcscd) or bring its folder back; if it is there, compare `token.label` and the module's own configuration in keyward.toml";
     TOKEN_AMBIGUOUS = TokenAbsent, "token-ambiguous", "several tokens have the label", "take away the token that is not meant, or give it another label by the vendor's tool; the message has the serial numbers";
+    TOUCH_MISSED = Unavailable, "touch-missed", "nobody touched the device", "ask again and touch the contact of the YubiKey while it blinks, within 15 seconds; the key wants that by its touch policy, which cannot be changed";
     WEAKER_IN_TOKEN = Conflict, "weaker-in-token", "the key in the token is weaker than its policy", "another program has put it there or changed it; destroy that object by the vendor's tool, then restore the key again";
     WEAKER_THAN_POLICY = Unsupported, "weaker-than-policy", "the token did not keep the key's attributes", "this token does not enforce the policy; `keyward doctor` says which attribute it ignores";
     WORKER_LOST = Unavailable, "worker-lost", "the token worker ended during the request", "a new worker starts by itself; check with `keyward key list` whether the change took effect before trying again";
@@ -243,17 +280,20 @@ crate::catalogue! {
 }
 
 impl TokenError {
-    /// Whether the request that ended so never came to the token, so that nothing in it can have changed.
+    /// Whether the request that ended so never came to the token, or was turned away by it before it did anything, so
+    /// that nothing in it can have changed.
     #[must_use]
     pub const fn is_before_the_token(&self) -> bool {
         matches!(
             self,
             Self::Busy { .. }
+                | Self::ManagementKey { .. }
                 | Self::ModuleUnusable { .. }
                 | Self::PinFinalTry { .. }
                 | Self::PinLocked { .. }
                 | Self::PinRefused { .. }
                 | Self::PinUnreadable { .. }
+                | Self::SlotTaken { .. }
                 | Self::TokenAbsent { .. }
                 | Self::WorkerUnstartable { .. }
         )
@@ -268,6 +308,7 @@ impl Fault for TokenError {
             Self::Busy { .. } => BUSY,
             Self::Deadline { .. } => DEADLINE,
             Self::KekMissing { .. } => KEK_MISSING,
+            Self::ManagementKey { .. } => MANAGEMENT_KEY,
             Self::ModuleUnusable { .. } => MODULE_UNUSABLE,
             Self::NotCapable { .. } => NOT_CAPABLE,
             Self::ObjectMissing { .. } => OBJECT_MISSING,
@@ -279,8 +320,10 @@ impl Fault for TokenError {
             Self::Protocol { .. } => PROTOCOL,
             Self::Quarantined { .. } => QUARANTINED,
             Self::Refused { .. } => REFUSED,
+            Self::SlotTaken { .. } => SLOT_TAKEN,
             Self::TokenAbsent { .. } => TOKEN_ABSENT,
             Self::TokenAmbiguous { .. } => TOKEN_AMBIGUOUS,
+            Self::TouchMissed { .. } => TOUCH_MISSED,
             Self::WeakerInToken { .. } => WEAKER_IN_TOKEN,
             Self::WeakerThanPolicy { .. } => WEAKER_THAN_POLICY,
             Self::WorkerLost { .. } => WORKER_LOST,

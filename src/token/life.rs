@@ -385,7 +385,7 @@ mod tests {
 
     /// A pool without a worker's program: what starts a worker fails.
     fn shared() -> Arc<Shared> {
-        let address = TokenAddress { module: "/none.so".into(), label: "rig".to_owned() };
+        let address = TokenAddress { device: "/none.so".into(), label: "rig".to_owned() };
         let shared = Shared::new(Arc::new(TokenSettings {
             address,
             sessions: 1,

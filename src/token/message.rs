@@ -1,8 +1,9 @@
 //! What crosses the border between pool and worker. Both sides are the same binary, so there are no versions.
 
 pub use super::payload::{
-    CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport, KekSource,
-    KekValue, NewKey, NewToken, OpenToken, PlainSecret, SO_PIN_SOURCE, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
+    Attestation, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport,
+    KekSource, KekValue, ManagedJob, NewKey, NewToken, OpenToken, PlainSecret, SO_PIN_SOURCE, SignJob, SlotTask,
+    TokenKek, TokenKey, UnwrapJob, WrapJob,
 };
 use super::{address::TokenDescription, api::Capabilities, error::TokenError};
 use crate::base::ids::KeyId;
@@ -66,6 +67,13 @@ pub enum Operation {
     Generate(NewKey),
     /// Signs; answers `Signatures`, one for each input.
     Sign(SignJob),
+    /// Has the token attest that it made the key with this public key; answers `Attestation`.
+    Attest {
+        /// SHA-256 of the DER SubjectPublicKeyInfo.
+        public_key_sha256: [u8; 32],
+    },
+    /// Changes a slot of a PIV application, for which it wants its management key; answers as the task says.
+    Managed(ManagedJob),
     /// Wraps a private key under a KEK in the token; answers `Bytes`: RFC 5649.
     Wrap(WrapJob),
     /// Puts a wrapped key back as a token object and proves it; answers `Key`.
@@ -96,6 +104,8 @@ pub enum Operation {
 /// What the worker answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
+    /// What a token says of a key that it made.
+    Attestation(Attestation),
     /// Bytes that may be seen: wrapped or encrypted.
     Bytes(Vec<u8>),
     /// What the token can do.
@@ -135,6 +145,8 @@ impl Operation {
             Self::Probe => "probe",
             Self::Generate(_) => "generate",
             Self::Sign(_) => "sign",
+            Self::Attest { .. } => "attest",
+            Self::Managed(job) => job.task.name(),
             Self::Wrap(_) => "wrap",
             Self::Unwrap(_) => "unwrap",
             Self::Prove(_) => "prove",
@@ -154,7 +166,13 @@ impl Operation {
     pub const fn is_repeatable(&self) -> bool {
         matches!(
             self,
-            Self::Sign(_) | Self::Prove(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_)
+            Self::Attest { .. }
+                | Self::Sign(_)
+                | Self::Prove(_)
+                | Self::Refresh
+                | Self::List { .. }
+                | Self::ListKeks
+                | Self::Wrap(_)
         )
     }
 }
@@ -164,6 +182,7 @@ impl Answer {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Attestation(_) => "attestation",
             Self::Bytes(_) => "bytes",
             Self::Capabilities(_) => "capabilities",
             Self::Count(_) => "count",

@@ -5,6 +5,7 @@ use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     custody::{KekPurpose, KeyPolicy, Purpose},
     ids::{KekId, KeyId, KeyLabel},
+    piv::{PivSlot, SlotPlan},
     secret::Secret,
 };
 use crate::pki::pkcs12::Pkcs12Profile;
@@ -156,6 +157,54 @@ pub enum Container {
         /// DER certificates, leaf first; at least the leaf.
         chain: Vec<Vec<u8>>,
     },
+}
+
+/// A change of a slot, and what lets one make it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ManagedJob {
+    /// The management key of the PIV application, as hexadecimal text.
+    pub management_key: PlainSecret,
+    /// The change.
+    pub task: SlotTask,
+}
+
+/// What can be changed in the slots of a PIV application.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum SlotTask {
+    /// Deletes the key with this public key, or the one that this worker has made under this id; answers `Count`.
+    Destroy {
+        /// The key.
+        key: KeyId,
+        /// SHA-256 of the DER SubjectPublicKeyInfo that the inventory has, if it has one.
+        public_key_sha256: Option<[u8; 32]>,
+    },
+    /// Makes a key in an empty slot; answers `Key`.
+    Generate(NewKey, SlotPlan),
+    /// Puts a certificate into the slot of the key that it certifies; answers `Done`.
+    StoreCertificate(CertificateObject),
+}
+
+impl SlotTask {
+    /// Name for errors and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Destroy { .. } => "destroy",
+            Self::Generate(..) => "generate",
+            Self::StoreCertificate(_) => "store certificate",
+        }
+    }
+}
+
+/// What a device says of a key that it made itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// Where the key is.
+    pub slot: PivSlot,
+    /// DER certificate of the key, signed by the device's own key.
+    pub certificate: Vec<u8>,
+    /// DER certificate of the device's own key.
+    pub device: Vec<u8>,
 }
 
 /// A certificate to be stored beside its key.

@@ -116,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_whose_caller_is_gone_holds_no_place_in_its_lane() {
         let supervisor = Supervisor::new(Arc::new(TokenSettings {
-            address: TokenAddress { module: "/none.so".into(), label: "rig".to_owned() },
+            address: TokenAddress { device: "/none.so".into(), label: "rig".to_owned() },
             sessions: 1,
             pin: PinSource::File("/none".into()),
             so_pin: None,

@@ -49,7 +49,7 @@ impl TokenSection {
         let softhsm = self.softhsm_conf.as_ref().map(|path| ("SOFTHSM2_CONF".to_owned(), absolute(path).into()));
         let environment = self.environment.iter().map(|(name, value)| (name.clone(), value.into()));
         Ok(TokenSettings {
-            address: TokenAddress { module: self.module.clone(), label: self.label.clone() },
+            address: TokenAddress { device: self.module.clone().into(), label: self.label.clone() },
             sessions: self.sessions.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             pin: self.pin_source(directory),
             so_pin: self.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),

@@ -51,7 +51,7 @@ impl Bench {
         let audit = Audit::open(db.clone(), path.join("audit"), writer, clock.clone()).await.unwrap();
         let token = Token::new(
             TokenSettings {
-                address: TokenAddress { module: path.join("no-module"), label: "t".to_owned() },
+                address: TokenAddress { device: path.join("no-module").into(), label: "t".to_owned() },
                 sessions: 1,
                 pin: PinSource::File(path.join("no-pin")),
                 so_pin: None,

@@ -8,8 +8,11 @@
 //! one instance never use a token at once; the end of the stream ends the process even while a C call
 //! hangs; `unsafe` stands in `ffi` only.
 
+mod backend;
 mod ffi;
 mod harden;
+mod lock;
+mod piv;
 mod pkcs11;
 mod threads;
 

@@ -1,6 +1,6 @@
 //! The session threads: each takes jobs from one queue, performs them in its own session, and answers.
 
-use super::pkcs11::{Backend, Fate, Seat, make_token};
+use super::backend::{self, Backend, Fate, Seat};
 use crate::token::{
     error::TokenError,
     frame,
@@ -27,9 +27,12 @@ pub(super) struct Crew {
     /// A job has come, one is finished, or the queue is closed.
     changed: Condvar,
     socket: Mutex<UnixStream>,
-    backend: OnceLock<Backend>,
+    backend: OnceLock<Box<dyn Backend>>,
     gave_up: AtomicBool,
 }
+
+/// A thread's place at the token, taken with its first job there.
+type Place<'a> = Option<Box<dyn Seat + 'a>>;
 
 /// A request, and when it came.
 pub(super) struct Job {
@@ -108,13 +111,13 @@ impl Crew {
     fn work(&self) {
         // Dropped after the seat, so that the session is closed when the thread counts as gone.
         let _leaving = Leaving(self);
-        let mut seat = Seat::default();
+        let mut seat = None;
         while let Some(job) = self.next() {
             self.serve(&mut seat, &job);
         }
     }
 
-    fn serve(&self, seat: &mut Seat, job: &Job) {
+    fn serve<'a>(&'a self, seat: &mut Place<'a>, job: &Job) {
         let (result, fate) = self.perform(seat, job);
         self.answer(job.request.id, result);
         if fate == Fate::End {
@@ -160,24 +163,31 @@ impl Crew {
         }
     }
 
-    fn perform(&self, seat: &mut Seat, job: &Job) -> (Result<Answer, TokenError>, Fate) {
+    fn perform<'a>(&'a self, seat: &mut Place<'a>, job: &Job) -> (Result<Answer, TokenError>, Fate) {
         let operation = &job.request.operation;
         match (operation, self.backend.get()) {
             (Operation::Open(open), None) => (self.open(open), Fate::GoOn),
-            (Operation::MakeToken(new), None) => (make_token(new).map(|()| Answer::Done), Fate::GoOn),
+            (Operation::MakeToken(new), None) => (backend::make_token(new).map(|()| Answer::Done), Fate::GoOn),
             (_, None) => {
                 let detail = format!("`{}` comes before the token is open", operation.name());
                 (Err(TokenError::Protocol { detail }), Fate::GoOn)
             }
             (_, Some(_)) if job.is_late() => (Err(self.late(job)), Fate::GoOn),
-            (Operation::Sign(batch), Some(backend)) if batch.inputs.len() > 1 => self.sign_batch(backend, seat, batch),
-            (_, Some(backend)) => backend.perform(seat, operation),
+            (Operation::Sign(batch), Some(backend)) if batch.inputs.len() > 1 => {
+                self.sign_batch(&**backend, seat, batch)
+            }
+            (_, Some(backend)) => seat.get_or_insert_with(|| backend.seat()).perform(operation),
         }
     }
 
     /// One signature after the other, and between two of them a single that came meanwhile: it does not wait for the
     /// rest of the batch.
-    fn sign_batch(&self, backend: &Backend, seat: &mut Seat, batch: &SignJob) -> (Result<Answer, TokenError>, Fate) {
+    fn sign_batch<'a>(
+        &'a self,
+        backend: &'a dyn Backend,
+        seat: &mut Place<'a>,
+        batch: &SignJob,
+    ) -> (Result<Answer, TokenError>, Fate) {
         let mut signatures = Vec::with_capacity(batch.inputs.len());
         for input in &batch.inputs {
             let single = self.queue().singles.pop_front();
@@ -185,7 +195,7 @@ impl Crew {
                 self.serve(seat, &single);
             }
             let one = SignJob { inputs: vec![input.clone()], ..*batch };
-            match backend.perform(seat, &Operation::Sign(one)) {
+            match seat.get_or_insert_with(|| backend.seat()).perform(&Operation::Sign(one)) {
                 (Ok(Answer::Signatures(made)), Fate::GoOn) => signatures.extend(made),
                 otherwise => return otherwise,
             }
@@ -194,7 +204,7 @@ impl Crew {
     }
 
     fn open(&self, open: &OpenToken) -> Result<Answer, TokenError> {
-        let backend = Backend::open(open)?;
+        let backend = backend::open(open)?;
         let description = backend.description()?;
         // Only the first request opens, so the place is free.
         let _ = self.backend.set(backend);
@@ -204,7 +214,7 @@ impl Crew {
     /// What the caller of a request is told that waited longer than he did.
     fn late(&self, job: &Job) -> TokenError {
         TokenError::Deadline {
-            token: self.backend.get().map(Backend::name).unwrap_or_default(),
+            token: self.backend.get().map(|backend| backend.name()).unwrap_or_default(),
             operation: job.request.operation.name().to_owned(),
             limit_ms: job.request.deadline_ms,
         }

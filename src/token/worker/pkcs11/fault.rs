@@ -1,7 +1,7 @@
 //! What a module's return codes mean for the session, the request and the process.
 
-use super::{Fate, token::Token};
-use crate::token::error::TokenError;
+use super::token::Token;
+use crate::token::{error::TokenError, worker::backend::Fate};
 use cryptoki::error::{Error, RvError};
 use std::fmt::Display;
 

@@ -25,8 +25,10 @@ mod unwrap;
 mod wrap;
 
 use crate::token::{
+    address::TokenDescription,
     error::TokenError,
     message::{Answer, Operation, PlainSecret},
+    worker::backend::{self, Fate},
 };
 use cryptoki::session::Session;
 use fault::{Class, Failure};
@@ -54,27 +56,40 @@ pub(in crate::token::worker) struct Backend {
 
 /// A session thread's own session.
 #[derive(Default)]
-pub(in crate::token::worker) struct Seat {
+struct Seat {
     session: Option<Session>,
     generation: u64,
 }
 
-/// Whether the process is still good for the next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::token::worker) enum Fate {
-    /// Only a new process, with a new `C_Initialize`, can help.
-    End,
-    /// It is.
-    GoOn,
+/// A session thread at this token.
+struct Thread<'a> {
+    backend: &'a Backend,
+    seat: Seat,
+}
+
+impl backend::Backend for Backend {
+    fn name(&self) -> String {
+        self.token.name()
+    }
+
+    fn description(&self) -> Result<TokenDescription, TokenError> {
+        self.describe()
+    }
+
+    fn seat(&self) -> Box<dyn backend::Seat + '_> {
+        Box::new(Thread { backend: self, seat: Seat::default() })
+    }
+}
+
+impl backend::Seat for Thread<'_> {
+    fn perform(&mut self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
+        self.backend.perform(&mut self.seat, operation)
+    }
 }
 
 impl Backend {
     /// Performs any operation but `Open`; session faults are healed once by a rebuild.
-    pub(in crate::token::worker) fn perform(
-        &self,
-        seat: &mut Seat,
-        operation: &Operation,
-    ) -> (Result<Answer, TokenError>, Fate) {
+    fn perform(&self, seat: &mut Seat, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
         let generation = self.generation.load(Ordering::Acquire);
         let first = match self.attempt(seat, operation) {
             Ok(answer) => return (Ok(answer), Fate::GoOn),
@@ -114,7 +129,7 @@ impl Backend {
 
     fn dispatch(&self, session: &Session, operation: &Operation) -> Result<Answer, Failure> {
         match operation {
-            Operation::Cancel | Operation::MakeToken(_) | Operation::Open(_) => {
+            Operation::Cancel | Operation::Managed(_) | Operation::MakeToken(_) | Operation::Open(_) => {
                 let detail = format!("`{}` is no request to an open token", operation.name());
                 Err(TokenError::Protocol { detail }.into())
             }
@@ -128,6 +143,7 @@ impl Backend {
             Operation::ListKeks => Ok(Answer::Keks(self.index().keks())),
             Operation::Probe => self.probe().map(Answer::Capabilities),
             Operation::Generate(new) => self.generate(session, new).map(Answer::Key),
+            Operation::Attest { .. } => Err(self.token.unattested()),
             Operation::Sign(job) => self.sign(session, job).map(Answer::Signatures),
             Operation::Wrap(job) => self.wrap(session, job).map(Answer::Bytes),
             Operation::Unwrap(job) => self.unwrap(session, job).map(Answer::Key),
@@ -158,11 +174,6 @@ impl Backend {
             Some(session) => Ok(session),
             None => self.token.open_session(),
         }
-    }
-
-    /// The token's label, as errors name it.
-    pub(in crate::token::worker) fn name(&self) -> String {
-        self.token.name()
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

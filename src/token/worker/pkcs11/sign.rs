@@ -5,7 +5,7 @@ use crate::base::{
     algorithm::{DigestAlgorithm, KeyAlgorithm, KeyFamily, SignatureAlgorithm},
     ids::KeyId,
 };
-use crate::pki::{PkiError, public_key, signature};
+use crate::pki::{PkiError, padding, public_key, signature};
 use crate::token::{error::TokenError, message::SignJob};
 use cryptoki::{
     mechanism::{
@@ -146,7 +146,7 @@ fn pss(digest: DigestAlgorithm) -> PkcsPssParams {
 /// What goes to `C_Sign`.
 fn to_be_signed(key: KeyAlgorithm, scheme: SignatureAlgorithm, input: &[u8]) -> Cow<'_, [u8]> {
     match (scheme.family(), scheme.digest()) {
-        (KeyFamily::Rsa, Some(digest)) if !scheme.is_pss() => Cow::Owned(digest_info(digest, input)),
+        (KeyFamily::Rsa, Some(digest)) if !scheme.is_pss() => Cow::Owned(padding::digest_info(digest, input)),
         // ECDSA takes the leftmost bits of a digest longer than the order (FIPS 186-5, section 6.4.1); some tokens
         // refuse it instead.
         (KeyFamily::Elliptic, Some(_)) => Cow::Borrowed(&input[..input.len().min(order_bytes(key))]),
@@ -158,35 +158,12 @@ fn order_bytes(key: KeyAlgorithm) -> usize {
     usize::try_from(key.bits().div_ceil(8)).unwrap_or(usize::MAX)
 }
 
-/// DER `DigestInfo` (RFC 8017, section 9.2, note 1).
-fn digest_info(digest: DigestAlgorithm, value: &[u8]) -> Vec<u8> {
-    let prefix: &[u8; 19] = match digest {
-        DigestAlgorithm::Sha256 => b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20",
-        DigestAlgorithm::Sha384 => b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30",
-        DigestAlgorithm::Sha512 => b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40",
-    };
-    [prefix.as_slice(), value].concat()
-}
-
 /// Every how many RSA signatures one is verified: at about 5 % of a signature each, that is not felt.
 const RSA_SAMPLE: u32 = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_digest_info_has_the_length_that_its_header_says() {
-        for (digest, length) in
-            [(DigestAlgorithm::Sha256, 51), (DigestAlgorithm::Sha384, 67), (DigestAlgorithm::Sha512, 83)]
-        {
-            let info = digest_info(digest, &vec![0xAA; digest.length_bytes()]);
-
-            assert_eq!(info.len(), length);
-            assert_eq!(usize::from(info[1]) + 2, length);
-            assert_eq!(usize::from(info[18]), digest.length_bytes());
-        }
-    }
 
     #[test]
     fn only_pkcs1_wraps_the_digest_and_only_ecdsa_cuts_it() {

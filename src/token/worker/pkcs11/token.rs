@@ -7,10 +7,10 @@ use super::{
 };
 use crate::base::secret::Secret;
 use crate::token::{
-    address::{TokenAddress, TokenDescription},
+    address::{Device, TokenAddress, TokenDescription},
     error::TokenError,
     message::OpenToken,
-    worker::ffi::Module,
+    worker::{ffi::Module, lock},
 };
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
@@ -21,7 +21,6 @@ use cryptoki::{
 };
 use std::{
     fs::File,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::{Mutex, RwLock, atomic::AtomicU64, atomic::Ordering},
 };
@@ -67,7 +66,7 @@ impl Backend {
     }
 
     /// What the token says of itself.
-    pub(in crate::token::worker) fn description(&self) -> Result<TokenDescription, TokenError> {
+    pub(super) fn describe(&self) -> Result<TokenDescription, TokenError> {
         let info = self.token.info().map_err(|failure| *failure.error)?;
         Ok(TokenDescription {
             label: info.label().to_owned(),
@@ -146,12 +145,9 @@ pub(super) enum Taken {
 impl Token {
     fn open(open: &OpenToken) -> Result<Self, TokenError> {
         let address = open.address.clone();
-        let lock = lock(&open.lock_file).map_err(|error| TokenError::WorkerUnstartable {
-            token: address.label.clone(),
-            cause: error.to_string(),
-        })?;
+        let lock = lock::take(open)?;
         let context = load(&address)?;
-        let module = Module::load(&address.module).map_err(unusable(&address))?;
+        let module = Module::load(module_of(&address)?).map_err(unusable(&address))?;
         let slot = find_slot(&context, &address)?;
         Ok(Self { address, context, module, slot, _lock: lock })
     }
@@ -159,6 +155,16 @@ impl Token {
     /// The token's label, as errors name it.
     pub(super) fn name(&self) -> String {
         self.address.label.clone()
+    }
+
+    /// That PKCS#11 knows no attestation.
+    pub(super) fn unattested(&self) -> Failure {
+        TokenError::NotCapable {
+            token: self.name(),
+            operation: "attest keys".to_owned(),
+            cause: "PKCS#11 has no such function; a YubiKey that is named by its serial number has".to_owned(),
+        }
+        .into()
     }
 
     /// A new read-write session.
@@ -216,23 +222,25 @@ impl Who {
 
 /// Loads and initialises the module.
 pub(super) fn load(address: &TokenAddress) -> Result<Pkcs11, TokenError> {
-    let context = Pkcs11::new(&address.module).map_err(unusable(address))?;
+    let context = Pkcs11::new(module_of(address)?).map_err(unusable(address))?;
     context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(|error| {
         // The library is a PKCS#11 module, but what lies behind it is not there: SoftHSM's folder, a service, a device.
         let seen = format!("none: C_Initialize answered {}", rv_name(&error));
-        TokenError::TokenAbsent { label: address.label.clone(), module: address.module.clone(), seen }
+        TokenError::TokenAbsent { label: address.label.clone(), device: address.device.clone(), seen }
     })?;
     Ok(context)
 }
 
 fn unusable(address: &TokenAddress) -> impl Fn(Error) -> TokenError {
-    |error| TokenError::ModuleUnusable { module: address.module.clone(), cause: rv_name(&error) }
+    |error| TokenError::ModuleUnusable { module: address.device.to_string().into(), cause: rv_name(&error) }
 }
 
-fn lock(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    file.lock()?;
-    Ok(file)
+/// The module that leads to the token; only addresses that have one come here.
+fn module_of(address: &TokenAddress) -> Result<&Path, TokenError> {
+    match &address.device {
+        Device::Module(path) => Ok(path),
+        other => Err(TokenError::Protocol { detail: format!("{other} is no PKCS#11 module") }),
+    }
 }
 
 /// The slot of the only token that has the label; slot numbers change and are never stored.
@@ -252,18 +260,18 @@ fn find_slot(context: &Pkcs11, address: &TokenAddress) -> Result<Slot, TokenErro
 
 /// The one of these tokens, with label and serial number, that the address names.
 fn only<'a, T>(tokens: &'a [(T, String, String)], address: &TokenAddress) -> Result<&'a T, TokenError> {
-    let (label, module) = (address.label.clone(), address.module.clone());
+    let (label, device) = (address.label.clone(), address.device.clone());
     let named: Vec<_> = tokens.iter().filter(|(_, seen, _)| *seen == label).collect();
     let list = |texts: Vec<&str>| texts.join(", ");
     match named.as_slice() {
         [(slot, _, _)] => Ok(slot),
         [] => {
             let seen = list(tokens.iter().map(|(_, seen, _)| seen.as_str()).collect());
-            Err(TokenError::TokenAbsent { label, module, seen })
+            Err(TokenError::TokenAbsent { label, device, seen })
         }
         several => {
             let serials = list(several.iter().map(|(_, _, serial)| serial.as_str()).collect());
-            Err(TokenError::TokenAmbiguous { label, module, serials })
+            Err(TokenError::TokenAmbiguous { label, module: device.to_string().into(), serials })
         }
     }
 }
@@ -278,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_by_its_label_only_if_no_other_one_has_it() {
-        let address = TokenAddress { module: "/usr/lib/p11.so".into(), label: "rig".to_owned() };
+        let address = TokenAddress { device: "/usr/lib/p11.so".into(), label: "rig".to_owned() };
         let (first, second, other) = (token(1, "rig", "0a"), token(2, "rig", "0b"), token(3, "other", "0c"));
 
         assert_eq!(only(&[other.clone(), first.clone()], &address), Ok(&1));
