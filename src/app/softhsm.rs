@@ -23,7 +23,10 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
         write_new(&directory.join(name), random_pin()?.as_bytes()).map_err(failed)?;
     }
     Ok(TokenSection {
-        module,
+        module: Some(module),
+        yubikey: None,
+        management_key_file: None,
+        attestation_roots: None,
         label: label.to_owned(),
         pin_file: Some(PathBuf::from(PIN)),
         pin_credential: None,

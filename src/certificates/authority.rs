@@ -165,6 +165,7 @@ fn spec(label: &'static str, policy: KeyPolicy, purpose: Purpose) -> KeySpec {
         approvals: 0,
         comment: String::new(),
         token: None,
+        piv: None,
     }
 }
 

@@ -68,7 +68,10 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
     let absolute =
         |path: PathBuf| std::path::absolute(&path).map_err(|error| CliError::file("resolving", path.display(), error));
     Ok(InitToken::Existing(TokenSection {
-        module: absolute(PathBuf::from(arguments.token_module))?,
+        module: Some(absolute(PathBuf::from(arguments.token_module))?),
+        yubikey: None,
+        management_key_file: None,
+        attestation_roots: None,
         label: arguments.token_label.ok_or_else(|| needed("--token-label"))?,
         pin_file: Some(absolute(arguments.token_pin_file.ok_or_else(|| needed("--token-pin-file"))?)?),
         pin_credential: None,

@@ -4,16 +4,18 @@ use super::{
     exit::CliError,
     files::{self, NewFile},
     output::{Output, lines, put, put_line, second, table},
+    touch,
 };
 use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     custody::{KeyPolicy, Presence, Purpose},
+    piv::{PinPolicy, PivSlot, TouchPolicy},
 };
 use crate::client::{Client, ClientError};
-use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
+use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, PivRequest, PivView, SignRequest};
 use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -21,7 +23,8 @@ pub(super) enum Key {
     /// Make a key pair in the token
     #[command(after_help = "Examples:
   keyward key generate web --algorithm rsa-2048 --policy exportable
-  keyward key generate signer --algorithm ed25519 --policy token-only --purpose signing")]
+  keyward key generate signer --algorithm ed25519 --policy token-only --purpose signing
+  keyward key generate me --algorithm p256 --policy token-only --token yubikey --slot 9a --touch-policy cached")]
     Generate {
         /// Unique name: letters, digits, `.`, `_`, `-`
         label: String,
@@ -43,6 +46,8 @@ pub(super) enum Key {
         /// Token to make it in [default: the instance's own]
         #[arg(long, value_name = "LABEL")]
         token: Option<String>,
+        #[command(flatten)]
+        place: Place,
     },
     /// Every key
     List,
@@ -56,6 +61,14 @@ pub(super) enum Key {
         /// Label or id
         key: String,
         /// Write it to a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// What a YubiKey attests of a key that it made, and who vouches for the YubiKey
+    Attest {
+        /// Label or id
+        key: String,
+        /// Write the attestation and the device's certificate to a new file, as PEM
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -102,14 +115,40 @@ pub(super) enum Key {
     },
 }
 
+/// Where in a YubiKey a key is made.
+#[derive(Args)]
+#[command(next_help_heading = "Keys in a YubiKey (--token)")]
+pub(super) struct Place {
+    /// Empty slot: 9a, 9c, 9d, 9e, 82 to 95 [default: 9c for signing, 9d for secrets, else 9a]
+    #[arg(long)]
+    slot: Option<PivSlot>,
+    /// never, once or always; keyward gives the PIN [default: always in 9c, never in 9e, else once]
+    #[arg(long, value_name = "POLICY")]
+    pin_policy: Option<PinPolicy>,
+    /// never, always, or cached for 15 seconds [default: never]
+    #[arg(long, value_name = "POLICY")]
+    touch_policy: Option<TouchPolicy>,
+}
+
+impl Place {
+    /// None if nothing of it was said.
+    fn asked(self) -> Option<PivRequest> {
+        let Self { slot, pin_policy, touch_policy } = self;
+        let asked = PivRequest { slot, pin_policy, touch_policy };
+        (asked != PivRequest::default()).then_some(asked)
+    }
+}
+
 pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) -> Result<(), CliError> {
     match key {
-        Key::Generate { label, algorithm, policy, purpose, approvals, comment, token } => {
+        Key::Generate { label, algorithm, policy, purpose, approvals, comment, token, place } => {
             let (policy, purpose) = (Some(policy), Some(purpose));
-            let request = GenerateRequest { label, algorithm, policy, purpose, approvals, comment, token };
+            let piv = place.asked();
+            let request = GenerateRequest { label, algorithm, policy, purpose, approvals, comment, token, piv };
             output.answer(&client.generate_key(&request).await?, show);
             Ok(())
         }
+        Key::Attest { key, out } => attest(client, &key, out, output).await,
         Key::List => list(client, output).await,
         Key::Show { key } => {
             output.answer(&client.key(&key).await?, show);
@@ -118,7 +157,9 @@ pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) ->
         Key::Public { key, out } => public(client, &key, out, output).await,
         Key::Csr { key, subject, san, signature_algorithm, out } => {
             let file = NewFile::create_public(&out)?;
-            let answer = client.csr(&key, &CsrRequest { subject, san, signature_algorithm }).await?;
+            let place = client.key(&key).await.ok().and_then(|key| key.piv);
+            let request = CsrRequest { subject, san, signature_algorithm };
+            let answer = touch::told(place, output, client.csr(&key, &request)).await?;
             file.finish(answer.pem.as_bytes())?;
             output.answer(&answer, |_| put_line!("{}", out.display()));
             Ok(())
@@ -183,15 +224,44 @@ async fn sign(
 ) -> Result<(), CliError> {
     let message = files::read(&input)?;
     let file = NewFile::create_public(&out)?;
-    let algorithm = match algorithm {
-        Some(algorithm) => algorithm,
-        None => client.key(key).await?.algorithm.default_signature(),
+    let (algorithm, place) = match (algorithm, client.key(key).await) {
+        // Who may sign may not always look.
+        (Some(algorithm), view) => (algorithm, view.ok().and_then(|view| view.piv)),
+        (None, view) => {
+            let view = view?;
+            (view.algorithm.default_signature(), view.piv)
+        }
     };
-    let answer = client.sign(key, &to_sign(algorithm, &message)).await?;
+    let answer = touch::told(place, output, client.sign(key, &to_sign(algorithm, &message))).await?;
     let signature = answer.signatures.first().map_or("", String::as_str);
     let signature = Base64::decode_vec(signature).map_err(ClientError::unreadable)?;
     file.finish(&signature)?;
     output.answer(&answer, |answer| put_line!("{}  ({})", out.display(), answer.algorithm));
+    Ok(())
+}
+
+async fn attest(client: &Client, key: &str, out: Option<PathBuf>, output: Output) -> Result<(), CliError> {
+    let answer = client.attestation(key).await?;
+    if let Some(out) = &out {
+        let chain = [answer.certificate_pem.as_str(), &answer.device_certificate_pem].concat();
+        NewFile::create_public(out)?.finish(chain.as_bytes())?;
+    }
+    output.answer(&answer, |answer| {
+        let known = |value: Option<String>| value.unwrap_or_else(|| "not said".to_owned());
+        let vouched = match (&answer.trusted_root, &answer.problem) {
+            (Some(root), _) => format!("yes, by {root}"),
+            (None, problem) => format!("NO: {}", problem.as_deref().unwrap_or("no root is known")),
+        };
+        lines([
+            ("key", format!("{} ({})", answer.label, answer.key)),
+            ("slot", answer.slot.to_string()),
+            ("verified", vouched),
+            ("device", known(answer.device_serial.map(|serial| format!("YubiKey {serial}")))),
+            ("firmware", known(answer.firmware.clone())),
+            ("PIN policy", known(answer.pin_policy.map(|policy| policy.to_string()))),
+            ("touch policy", known(answer.touch_policy.map(|policy| policy.to_string()))),
+        ]);
+    });
     Ok(())
 }
 
@@ -227,12 +297,21 @@ fn show(key: &KeyView) {
         ("approvals", key.approvals.to_string()),
         ("origin", key.origin.to_string()),
         ("state", format!("{}, {}", key.state, key.presence)),
-        ("token", key.token.clone()),
+        ("token", place(key)),
         ("certificates", key.certificates.join("\n")),
         ("comment", key.comment.clone()),
         ("created", second(key.created_at)),
     ]);
     put(format_args!("{}", key.public_key_pem));
+}
+
+fn place(key: &KeyView) -> String {
+    match &key.piv {
+        Some(PivView { slot, pin_policy, touch_policy }) => {
+            format!("{}, slot {slot}, PIN {pin_policy}, touch {touch_policy}", key.token)
+        }
+        None => key.token.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod reach;
 mod serve;
 mod status;
 mod token;
+mod touch;
 
 use crate::app::{
     description, errors_page,

@@ -10,7 +10,8 @@ use crate::commands::api::CommandView;
 use crate::export::api::{ExportRequest, ExportView};
 use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
-    CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
+    AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer,
+    SignRequest,
 };
 use crate::token::api::{Capabilities, TokenList, TokenView};
 use ::http::Method;
@@ -54,6 +55,10 @@ impl Client {
 
     pub async fn public_key(&self, key: &str) -> Result<PemAnswer, ClientError> {
         self.get(&format!("/keys/{}/public", encode(key))).await
+    }
+
+    pub async fn attestation(&self, key: &str) -> Result<AttestationView, ClientError> {
+        self.get(&format!("/keys/{}/attestation", encode(key))).await
     }
 
     pub async fn csr(&self, key: &str, request: &CsrRequest) -> Result<PemAnswer, ClientError> {

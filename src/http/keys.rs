@@ -11,8 +11,11 @@ use crate::base::{ids::KeySelector, principal::Caller};
 use crate::certificates::ids_of;
 use crate::keys::{
     KeyRecord,
-    api::{CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer, SignRequest},
-    csr, destroy, generate, list, scope, sign,
+    api::{
+        AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer,
+        SignRequest,
+    },
+    csr, destroy, generate, list, scope, sign, slots,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
 
@@ -28,7 +31,7 @@ pub(super) async fn generate(
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<(StatusCode, Json<KeyView>), Failure> {
     let record = generate::generate(&services.keys, &caller, request).await?;
-    Ok((StatusCode::CREATED, Json(record.view(Vec::new()))))
+    Ok((StatusCode::CREATED, Json(view(&services, record).await?)))
 }
 
 /// List keys.
@@ -123,6 +126,22 @@ pub(super) async fn sign(
     }
 }
 
+/// Show what the device attested of a key.
+///
+/// Only a YubiKey attests keys, those that it made. What it said is kept with the key; it is asked if it was not yet.
+#[utoipa::path(
+    get, path = "/keys/{key}/attestation", tag = "keys",
+    params(("key" = String, Path, description = "Label or id of a key")),
+    responses((status = 200, body = AttestationView), TokenProblems),
+)]
+pub(super) async fn attestation(
+    State(services): State<Services>,
+    KeyReader(caller): KeyReader,
+    Segment(key): Segment,
+) -> Result<Json<AttestationView>, Failure> {
+    Ok(Json(slots::attest::attest(&services.keys, &caller, &KeySelector::from(key.as_str())).await?))
+}
+
 /// Destroy a key in the token.
 ///
 /// Copies in archives and exports stay; the answer names them.
@@ -141,5 +160,6 @@ pub(super) async fn destroy(
 
 async fn view(services: &Services, record: KeyRecord) -> Result<KeyView, Failure> {
     let certificates = ids_of(&services.keys, record.id).await?;
-    Ok(record.view(certificates))
+    let piv = slots::view(&services.keys, &record).await?;
+    Ok(record.view(certificates, piv))
 }

@@ -47,6 +47,7 @@ pub fn router(services: Services) -> Router {
         .route("/keks", get(ceremonies::keks))
         .route("/keys", get(keys::list).post(keys::generate))
         .route("/keys/{key}", get(keys::show).delete(keys::destroy))
+        .route("/keys/{key}/attestation", get(keys::attestation))
         .route("/keys/{key}/certificates", post(certificates::add))
         .route("/keys/{key}/csr", post(keys::csr))
         .route("/keys/{key}/public", get(keys::public))

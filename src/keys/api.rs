@@ -4,6 +4,7 @@ use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     custody::{Enforcement, KekPurpose, KeyPolicy, KeyState, Origin, Presence, Purpose},
     ids::{KekId, KeyId, KeyLabel},
+    piv::{PinPolicy, PivSlot, TouchPolicy},
     time::Timestamp,
 };
 use serde::{
@@ -60,6 +61,63 @@ pub struct GenerateRequest {
     /// Label of the token to make it in; default the instance's own, which alone has KEKs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Where in a YubiKey, and what the key will want of people; only for a token that is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piv: Option<PivRequest>,
+}
+
+/// Where in a YubiKey a key is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PivRequest {
+    /// An empty slot; 9c for `signing`, 9d for `secrets`, else 9a if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<PivSlot>,
+    /// `always` in 9c, `never` in 9e, else `once` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_policy: Option<PinPolicy>,
+    /// `never` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touch_policy: Option<TouchPolicy>,
+}
+
+/// Where in a YubiKey a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PivView {
+    /// The slot.
+    pub slot: PivSlot,
+    /// When the key wants the PIN; keyward gives it.
+    pub pin_policy: PinPolicy,
+    /// When the key wants somebody to touch the device.
+    pub touch_policy: TouchPolicy,
+}
+
+/// What a device says of a key that it made, and who vouches for the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttestationView {
+    /// The key.
+    pub key: KeyId,
+    /// Its name.
+    pub label: KeyLabel,
+    /// The slot that it is in.
+    pub slot: PivSlot,
+    /// Serial number of the device, as attested.
+    pub device_serial: Option<u32>,
+    /// Firmware of the device, as attested.
+    pub firmware: Option<String>,
+    /// As attested.
+    pub pin_policy: Option<PinPolicy>,
+    /// As attested.
+    pub touch_policy: Option<TouchPolicy>,
+    /// The root certificate that vouches for the device: subject and SHA-256; null if none does, and then nothing of
+    /// the above is sure.
+    pub trusted_root: Option<String>,
+    /// Why none does.
+    pub problem: Option<String>,
+    /// Certificate of the key, made by the device.
+    pub certificate_pem: String,
+    /// Certificate of the device's own key.
+    pub device_certificate_pem: String,
 }
 
 /// A key.
@@ -87,6 +145,9 @@ pub struct KeyView {
     pub presence: Presence,
     /// Label of its token.
     pub token: String,
+    /// Where in its token, if that is a YubiKey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piv: Option<PivView>,
     /// PEM SubjectPublicKeyInfo.
     pub public_key_pem: String,
     /// Ids (SHA-256) of its certificates, newest first.

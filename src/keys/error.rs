@@ -84,6 +84,14 @@ pub enum KeyError {
         /// What was given.
         given: u32,
     },
+    /// Nothing attests such a key.
+    #[error("{key} is in no slot of a YubiKey that keyward knows, and token `{token}` attests nothing else")]
+    NotAttested {
+        /// Its label.
+        key: KeyLabel,
+        /// Label of its token.
+        token: String,
+    },
     /// A structure could not be made or read.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -94,6 +102,12 @@ pub enum KeyError {
         key: KeyLabel,
         /// What it is for.
         purpose: Purpose,
+    },
+    /// Slots and their policies are for keys in a `YubiKey`.
+    #[error("token `{token}` has no slots, so a key there has neither slot nor PIN policy nor touch policy")]
+    SlotElsewhere {
+        /// Label of the token.
+        token: String,
     },
     /// The key's state excludes this.
     #[error("{key} is {state} and cannot be used")]
@@ -182,7 +196,9 @@ crate::catalogue! {
     LABEL_MALFORMED = Invalid, "label-malformed", "not a label", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id";
     LABEL_TAKEN = Conflict, "label-taken", "the label is in use", "choose another label, or look at the key with `keyward key show LABEL`";
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
+    NOT_ATTESTED = Unsupported, "key-not-attested", "nothing attests the key", "only a YubiKey attests keys, those that it made itself: name it by `yubikey` in a `[[tokens]]` section of keyward.toml, and make the key there";
     PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";
+    SLOT_ELSEWHERE = Invalid, "slot-not-applicable", "the token has no slots", "leave `--slot`, `--pin-policy` and `--touch-policy` out, or name a YubiKey by `--token`; `keyward token list` shows the tokens";
     STATE_EXCLUDES = Denied, "state-excludes", "the key's state excludes this", "`keyward key show KEY` tells the state; only an active key signs";
     TOKEN_UNKNOWN = NotFound, "token-unknown", "there is no such token", "`keyward token list` shows the tokens of this instance; another is added by a `[[tokens]]` section in keyward.toml and a restart";
     UNENFORCEABLE = Unsupported, "policy-unenforceable", "the token does not enforce the policy", "use another token, or choose `--policy backup-only`, which keyward then enforces and shows so; `keyward doctor` tells what was tried";
@@ -206,8 +222,10 @@ impl Fault for KeyError {
             Self::LabelMalformed { .. } => LABEL_MALFORMED,
             Self::LabelTaken { .. } => LABEL_TAKEN,
             Self::LimitMalformed { .. } => LIMIT_MALFORMED,
+            Self::NotAttested { .. } => NOT_ATTESTED,
             Self::Pki(error) => error.entry(),
             Self::PurposeExcludes { .. } => PURPOSE_EXCLUDES,
+            Self::SlotElsewhere { .. } => SLOT_ELSEWHERE,
             Self::StateExcludes { .. } => STATE_EXCLUDES,
             Self::Token(error) => error.entry(),
             Self::TokenUnknown { .. } => TOKEN_UNKNOWN,

@@ -2,9 +2,10 @@
 
 use super::{
     KeyError, KeyRecord, Keys,
-    api::GenerateRequest,
+    api::{GenerateRequest, PivRequest},
     db, keks,
     record::{enforcement, object},
+    slots,
 };
 use crate::access::require;
 use crate::audit::{Intent, Verdict};
@@ -12,7 +13,9 @@ use crate::base::{
     algorithm::KeyAlgorithm,
     custody::{KeyPolicy, KeyState, Origin, Posture, Presence, Purpose},
     ids::{KeyId, KeyLabel, KeySelector},
+    piv::SlotPlan,
     principal::{Caller, Role},
+    time::Timestamp,
 };
 use crate::db::{Transaction, commit};
 use crate::pki::public_key::PublicKey;
@@ -36,6 +39,8 @@ pub struct KeySpec {
     pub comment: String,
     /// Label of the token to make it in; none for the instance's own.
     pub token: Option<String>,
+    /// Where in that token, if it is a `YubiKey`.
+    pub piv: Option<PivRequest>,
 }
 
 impl KeySpec {
@@ -70,6 +75,7 @@ impl KeySpec {
             }),
             comment: request.comment,
             token: request.token,
+            piv: request.piv,
         })
     }
 }
@@ -112,17 +118,27 @@ pub async fn make_in_place_of(
 async fn make_new(keys: &Keys, caller: &Caller, spec: KeySpec, former: Option<KeyId>) -> Result<KeyRecord, KeyError> {
     let token = spec.token(keys)?;
     check_capability(keys, token, &spec).await?;
+    let plan = slots::plan(token, spec.purpose, spec.piv.as_ref())?;
     let trusted_kek = match spec.policy.kek() {
         Some(purpose) => keks::current(keys, purpose).await?.trusted,
         None => false,
     };
     let id = KeyId::new();
     let (policy, purpose) = (spec.policy, spec.purpose);
-    let detail = json!({ "algorithm": spec.algorithm, "policy": policy, "purpose": purpose, "token": token.label() });
+    let mut detail =
+        json!({ "algorithm": spec.algorithm, "policy": policy, "purpose": purpose, "token": token.label() });
+    if let Some(plan) = &plan {
+        detail["piv"] = json!(plan);
+    }
     let intent = keys.audit.intent(caller, "key.generate", &object(id, &spec.label), detail).await?;
-    match make_in_token((keys, token), id, &spec, trusted_kek).await {
-        Ok(record) => match record_made(keys, &intent, &record, former).await {
-            Ok(()) => Ok(record),
+    match make_in_token(token, (&new_key(id, &spec, trusted_kek), plan), &spec, keys.clock.now()).await {
+        Ok(record) => match record_made(keys, &intent, (&record, plan), former).await {
+            Ok(()) => {
+                if plan.is_some() {
+                    note_attestation(keys, token, &record).await;
+                }
+                Ok(record)
+            }
             Err(error @ KeyError::LabelTaken { .. }) => {
                 settle_failure((keys, token), &intent, id, &error).await?;
                 Err(error)
@@ -137,24 +153,30 @@ async fn make_new(keys: &Keys, caller: &Caller, spec: KeySpec, former: Option<Ke
     }
 }
 
-async fn make_in_token(
-    (keys, token): (&Keys, &Token),
-    id: KeyId,
-    spec: &KeySpec,
-    trusted_kek: bool,
-) -> Result<KeyRecord, KeyError> {
-    let new_key = NewKey {
+fn new_key(id: KeyId, spec: &KeySpec, trusted_kek: bool) -> NewKey {
+    NewKey {
         id,
         label: spec.label.clone(),
         algorithm: spec.algorithm,
         policy: spec.policy,
         purpose: spec.purpose,
         trusted_kek,
-    };
+    }
+}
+
+async fn make_in_token(
+    token: &Token,
+    (new_key, plan): (&NewKey, Option<SlotPlan>),
+    spec: &KeySpec,
+    now: Timestamp,
+) -> Result<KeyRecord, KeyError> {
     let capabilities = token.capabilities().await?;
-    let made = token.generate(new_key).await?;
+    let made = match plan {
+        Some(plan) => token.generate_in_slot(new_key.clone(), plan).await?,
+        None => token.generate(new_key.clone()).await?,
+    };
     Ok(KeyRecord {
-        id,
+        id: new_key.id,
         label: spec.label.clone(),
         algorithm: spec.algorithm,
         policy: spec.policy,
@@ -167,17 +189,32 @@ async fn make_in_token(
         token: token.label().to_owned(),
         public_key_pem: PublicKey::from_der(&made.public_key_der)?.to_pem()?,
         comment: spec.comment.clone(),
-        created_at: keys.clock.now(),
+        created_at: now,
     })
 }
 
-async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord, former: Option<KeyId>) -> Result<(), KeyError> {
+/// Has the device attest a key that it has just made; the key is there also if it does not, and can be asked again.
+async fn note_attestation(keys: &Keys, token: &Token, key: &KeyRecord) {
+    if let Err(error) = slots::attest::fetch(keys, token, key).await {
+        tracing::warn!(key.id = %key.id, %error, "the device has not attested the new key");
+    }
+}
+
+async fn record_made(
+    keys: &Keys,
+    intent: &Intent,
+    (record, plan): (&KeyRecord, Option<SlotPlan>),
+    former: Option<KeyId>,
+) -> Result<(), KeyError> {
     let _change = former.map(|former| keys.index.change(former));
     let mut transaction = keys.db.begin().await?;
     if let Some(former) = former {
         db::forget(&mut transaction, former).await?;
     }
     insert(&mut transaction, record).await?;
+    if let Some(plan) = &plan {
+        slots::db::insert(&mut transaction, record.id, plan).await?;
+    }
     let detail = json!({ "enforcement": record.enforcement });
     keys.audit.result(&mut transaction, intent, Verdict::ok(detail)).await?;
     Ok(commit(transaction).await?)
@@ -237,7 +274,7 @@ fn lets_everything_out(token: &Capabilities) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{custody::Enforcement, time::Timestamp};
+    use crate::base::custody::Enforcement;
     use crate::db::Database;
 
     fn request(label: &str) -> GenerateRequest {
@@ -249,6 +286,7 @@ mod tests {
             approvals: None,
             comment: String::new(),
             token: None,
+            piv: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A key as the inventory has it.
 
-use super::api::KeyView;
+use super::api::{KeyView, PivView};
 use crate::audit::ObjectRef;
 use crate::base::{
     algorithm::KeyAlgorithm,
@@ -77,7 +77,7 @@ impl KeyRecord {
 
     /// What a caller sees.
     #[must_use]
-    pub fn view(self, certificates: Vec<String>) -> KeyView {
+    pub fn view(self, certificates: Vec<String>, piv: Option<PivView>) -> KeyView {
         KeyView {
             id: self.id,
             label: self.label,
@@ -90,6 +90,7 @@ impl KeyRecord {
             state: self.state,
             presence: self.presence,
             token: self.token,
+            piv,
             public_key_pem: self.public_key_pem,
             certificates,
             comment: self.comment,

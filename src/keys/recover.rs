@@ -53,10 +53,14 @@ fn token_of<'a>(keys: &'a Keys, intent: &Intent) -> &'a Token {
 
 async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     let Ok(id) = intent.object.id.parse::<KeyId>() else { return close(keys, intent, None).await };
-    let objects = token_of(keys, intent).destroy(id).await?;
+    let token = token_of(keys, intent);
     match db::find(&keys.db, &KeySelector::Id(id)).await? {
-        Some(key) => destroy::finish(keys, intent, &key, objects).await.map(|_| ()),
+        Some(key) => {
+            let objects = destroy::remove(token, &key).await?;
+            destroy::finish(keys, intent, &key, objects).await.map(|_| ())
+        }
         None => {
+            let objects = token.destroy(id).await?;
             keys.audit.conclude(intent, Verdict::ok(json!({ "objects": objects, "recovered": true }))).await?;
             Ok(())
         }

@@ -391,6 +391,7 @@ mod tests {
             sessions: 1,
             pin: PinSource::File("/none".into()),
             so_pin: None,
+            attestation_roots: None,
             environment: Vec::new(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),

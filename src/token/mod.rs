@@ -20,6 +20,7 @@ pub mod message;
 mod outbox;
 mod payload;
 pub mod pin;
+mod piv;
 mod pool;
 mod process;
 mod queue;

@@ -36,8 +36,10 @@ pub struct TokenSettings {
     pub sessions: usize,
     /// The user PIN.
     pub pin: PinSource,
-    /// The SO PIN, needed to import KEKs only.
+    /// The SO PIN, needed to import KEKs only; of a `YubiKey` the management key, needed to change slots.
     pub so_pin: Option<PinSource>,
+    /// PEM certificates of whoever vouches for devices that attest keys.
+    pub attestation_roots: Option<PathBuf>,
     /// The child's environment, which has nothing else in it: what the module reads.
     pub environment: Vec<(String, OsString)>,
     /// Where the worker's lock and the memory of a refused PIN are.
@@ -203,13 +205,14 @@ impl Token {
     /// [`TokenError::AnotherKey`] if the object has another public key; [`TokenError::Busy`] and
     /// [`TokenError::Deadline`] may be tried again.
     pub async fn sign(&self, client: &str, job: SignJob) -> Result<Vec<Vec<u8>>, TokenError> {
+        let limit = self.signing_limit();
         let count = job.inputs.len();
         let lane = if count == 1 { Lane::Single } else { Lane::Batch };
         let mut inputs = job.inputs.into_iter();
         let mut waiting = Vec::with_capacity(count.div_ceil(BATCH_PIECE));
         while inputs.len() > 0 {
             let piece = SignJob { inputs: inputs.by_ref().take(BATCH_PIECE).collect(), ..job };
-            waiting.push(self.supervisor.submit_for(client.to_owned(), Operation::Sign(piece), lane, SHORT)?);
+            waiting.push(self.supervisor.submit_for(client.to_owned(), Operation::Sign(piece), lane, limit)?);
         }
         let mut signatures = Vec::with_capacity(count);
         for piece in waiting {
@@ -287,6 +290,9 @@ impl Token {
     /// # Errors
     /// The token refuses. After [`TokenError::WorkerLost`] they may be gone all the same.
     pub async fn destroy(&self, key: KeyId) -> Result<usize, TokenError> {
+        if self.is_yubikey() {
+            return self.delete_from_slot(key, None).await;
+        }
         self.count(Operation::Destroy { key }).await
     }
 
@@ -295,6 +301,9 @@ impl Token {
     /// # Errors
     /// The token refuses.
     pub async fn store_certificate(&self, certificate: CertificateObject) -> Result<(), TokenError> {
+        if self.is_yubikey() {
+            return self.store_in_slot(certificate).await;
+        }
         self.done(Operation::StoreCertificate(certificate), SHORT).await
     }
 
@@ -358,11 +367,11 @@ impl Token {
         })
     }
 
-    async fn call(&self, operation: Operation, lane: Lane, limit: Duration) -> Result<Answer, TokenError> {
+    pub(super) async fn call(&self, operation: Operation, lane: Lane, limit: Duration) -> Result<Answer, TokenError> {
         self.supervisor.submit(operation, lane, limit)?.answer().await
     }
 
-    async fn key(&self, operation: Operation, limit: Duration) -> Result<TokenKey, TokenError> {
+    pub(super) async fn key(&self, operation: Operation, limit: Duration) -> Result<TokenKey, TokenError> {
         match self.call(operation, Lane::Batch, limit).await? {
             Answer::Key(key) => Ok(key),
             other => Err(out_of_turn(&other)),
@@ -383,7 +392,7 @@ impl Token {
         }
     }
 
-    async fn done(&self, operation: Operation, limit: Duration) -> Result<(), TokenError> {
+    pub(super) async fn done(&self, operation: Operation, limit: Duration) -> Result<(), TokenError> {
         match self.call(operation, Lane::Batch, limit).await? {
             Answer::Done => Ok(()),
             other => Err(out_of_turn(&other)),
@@ -407,7 +416,7 @@ pub(super) fn out_of_turn(answer: &Answer) -> TokenError {
 }
 
 /// For what a token does in less than a second even under load.
-const SHORT: Duration = Duration::from_secs(10);
+pub(super) const SHORT: Duration = Duration::from_secs(10);
 /// For key generation (RSA-4096 can take many seconds) and what reads or writes many objects.
 pub(super) const LONG: Duration = Duration::from_secs(120);
 /// Signatures a job has at most, so that a batch cannot hold a single signature up for long.

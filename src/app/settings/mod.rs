@@ -235,7 +235,7 @@ impl Settings {
 
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        self.token.faults("token", &mut faults);
+        self.token.faults_as_own("token", &mut faults);
         for (number, section) in self.tokens.iter().enumerate() {
             section.faults(&format!("tokens[{number}]"), &mut faults);
         }

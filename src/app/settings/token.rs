@@ -2,7 +2,11 @@
 
 use super::Environment;
 use crate::app::AppError;
-use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
+use crate::token::{
+    TokenSettings,
+    address::{Device, TokenAddress},
+    pin::PinSource,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -13,9 +17,13 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSection {
-    /// Path of the PKCS#11 module.
-    pub module: PathBuf,
-    /// Label of the token.
+    /// Path of the PKCS#11 module; or else:
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<PathBuf>,
+    /// Serial number of a `YubiKey`, whose PIV application is the token; a further one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yubikey: Option<u32>,
+    /// Label of the token; of a `YubiKey` a name for it, which no other token of the instance has.
     pub label: String,
     /// File with the user PIN; or else:
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,10 +34,17 @@ pub struct TokenSection {
     /// File with the SO PIN; a rig only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub so_pin_file: Option<PathBuf>,
+    /// File with the management key of a `YubiKey`, in hexadecimal; needed to change slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_key_file: Option<PathBuf>,
+    /// File with the PEM certificates of those who vouch for a `YubiKey` that attests keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation_roots: Option<PathBuf>,
     /// SoftHSM's configuration, if the module is SoftHSM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub softhsm_conf: Option<PathBuf>,
-    /// Environment of the module's process, which has nothing else in it.
+    /// Environment of the module's process, which has nothing else in it; the PC/SC library of a `YubiKey` reads
+    /// `PCSCLITE_CSOCK_NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Sessions that work at the same time; as many as cores if absent.
@@ -49,10 +64,15 @@ impl TokenSection {
         let softhsm = self.softhsm_conf.as_ref().map(|path| ("SOFTHSM2_CONF".to_owned(), absolute(path).into()));
         let environment = self.environment.iter().map(|(name, value)| (name.clone(), value.into()));
         Ok(TokenSettings {
-            address: TokenAddress { device: self.module.clone().into(), label: self.label.clone() },
-            sessions: self.sessions.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            address: TokenAddress { device: self.device(), label: self.label.clone() },
+            sessions: self.sessions(),
             pin: self.pin_source(directory),
-            so_pin: self.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
+            so_pin: self
+                .so_pin_file
+                .as_ref()
+                .or(self.management_key_file.as_ref())
+                .map(|path| PinSource::File(absolute(path))),
+            attestation_roots: self.attestation_roots.as_ref().map(absolute),
             environment: environment.chain(softhsm).collect(),
             state_directory: state,
             executable,
@@ -64,12 +84,55 @@ impl TokenSection {
         if self.label.is_empty() || self.label.len() > 32 {
             faults.push(format!("{name}.label must have 1 to 32 bytes"));
         }
-        if !self.module.is_absolute() {
-            faults.push(format!("{name}.module must be an absolute path"));
-        }
+        faults.extend(self.device_faults().map(|fault| format!("{name}.{fault}")));
         faults.extend(self.pin_fault(name));
         if self.sessions.is_some_and(|sessions| !(1..=256).contains(&sessions)) {
             faults.push(format!("{name}.sessions must be 1 to 256"));
+        }
+    }
+
+    /// Where the faults have been looked for, there is one of the two.
+    fn device(&self) -> Device {
+        match (&self.module, self.yubikey) {
+            (None, Some(serial)) => Device::YubiKey(serial),
+            (module, _) => Device::Module(module.clone().unwrap_or_default()),
+        }
+    }
+
+    /// As many as cores, and one at a `YubiKey`, which does one thing at a time.
+    fn sessions(&self) -> usize {
+        match (self.yubikey, self.sessions) {
+            (Some(_), _) => 1,
+            (None, Some(sessions)) => sessions,
+            (None, None) => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    fn device_faults(&self) -> impl Iterator<Item = &'static str> {
+        let is_yubikey = self.yubikey.is_some();
+        let relative = self.module.as_ref().is_some_and(|module| !module.is_absolute());
+        let of_piv = self.management_key_file.is_some() || self.attestation_roots.is_some();
+        let of_pkcs11 = self.so_pin_file.is_some() || self.softhsm_conf.is_some() || self.sessions.is_some();
+        [
+            (self.module.is_some() == is_yubikey)
+                .then_some("module or yubikey must say which token it is, and only one of them"),
+            relative.then_some("module must be an absolute path"),
+            (of_piv && !is_yubikey).then_some("management_key_file and attestation_roots are for a yubikey"),
+            (of_pkcs11 && is_yubikey)
+                .then_some("so_pin_file, softhsm_conf and sessions are for a module, not for a yubikey"),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// What is wrong with the section of this name as the instance's own token.
+    pub(super) fn faults_as_own(&self, name: &str, faults: &mut Vec<String>) {
+        self.faults(name, faults);
+        if self.yubikey.is_some() {
+            faults.push(format!(
+                "{name}.yubikey: a YubiKey cannot be the instance's own token: its PIV application has no KEKs and no \
+                 wrapped copies. Name it in a [[tokens]] section, beside a PKCS#11 token of the instance"
+            ));
         }
     }
 

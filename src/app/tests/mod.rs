@@ -55,6 +55,7 @@ impl Bench {
                 sessions: 1,
                 pin: PinSource::File(path.join("no-pin")),
                 so_pin: None,
+                attestation_roots: None,
                 environment: Vec::new(),
                 state_directory: path.clone(),
                 executable: path.join("no-keyward"),

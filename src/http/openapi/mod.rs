@@ -178,6 +178,7 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         health::live,
         health::ready,
         instance::show,
+        keys::attestation,
         keys::csr,
         keys::destroy,
         keys::generate,

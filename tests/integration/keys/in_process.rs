@@ -109,6 +109,7 @@ async fn p256(keys: &Keys, caller: &Caller, label: &str) -> KeyRecord {
         approvals: None,
         comment: String::new(),
         token: None,
+        piv: None,
     };
     generate(keys, caller, request).await.unwrap()
 }
