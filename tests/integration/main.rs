@@ -14,6 +14,7 @@ mod cli;
 mod export;
 mod keys;
 mod package;
+mod piv;
 mod service;
 mod support;
 mod token;

@@ -21,7 +21,7 @@ impl Rig {
     /// Path of the PKCS#11 module.
     pub(crate) fn module(&self) -> String {
         let settings = Settings::read(&self.directory()).unwrap();
-        settings.token.module.to_str().unwrap().to_owned()
+        settings.token.module.unwrap().to_str().unwrap().to_owned()
     }
 
     /// Path of the file with the user PIN.
