@@ -86,7 +86,8 @@ class Card:
         certificate = certify(self.name, self.device.public_key(), "Virtual PIV Root CA", root, ca=True)
         der = certificate.public_bytes(serialization.Encoding.DER)
         self.objects[bytes.fromhex("5fff01")] = tlv(0x70, der) + b"\x71\x01\x00\xfe\x00"
-        self.touched, self.chain, self.rest = threading.Event(), b"", b""
+        self.chain, self.rest = b"", b""
+        self.waiting, self.touched, self.missed = threading.Event(), threading.Event(), False
         self.reset()
 
     def reset(self):
@@ -140,7 +141,7 @@ class Card:
         if ins == 0xDB:
             return self.put(data)
         if ins == 0xF9:
-            return self.attest(p2)
+            return self.attest(p1)
         if ins == 0xF6 and self.modern():
             return self.delete(p1, p2)
         return 0x6D00
@@ -212,9 +213,10 @@ class Card:
             return 0x6982
         if held["touch"] != NEVER:
             self.touched.clear()
-            if not self.touched.wait(TOUCH_SECONDS):
-                return 0x6982
-            if self.refused:
+            self.waiting.set()
+            touched = self.touched.wait(TOUCH_SECONDS)
+            self.waiting.clear()
+            if not touched or self.missed:
                 return 0x6982
         self.fresh = False
         given = elements(elements(data)[0x7C])
@@ -265,8 +267,6 @@ class Card:
         if destination != 0xFF or self.slots.pop(slot, None) is None:
             return 0x6A80
         return 0x9000
-
-    refused = False
 
 
 class Reader:
@@ -331,7 +331,9 @@ def obey(readers, order):
     if order["do"] == "pull":
         return reader.pull()
     if order["do"] == "touch":
-        reader.card.refused = order.get("refused", False)
+        if not reader.card.waiting.wait(20):
+            return False
+        reader.card.missed = order.get("missed", False)
         reader.card.touched.set()
         return True
     return reader.card.log

@@ -8,6 +8,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Yubico's default management key.
@@ -78,12 +79,12 @@ impl Cards {
 
     /// Touches a card that waits for it.
     pub(super) fn touch(&self, serial: u32) {
-        self.order(&json!({ "card": serial, "do": "touch" }));
+        assert_eq!(self.order(&json!({ "card": serial, "do": "touch" })), true);
     }
 
     /// Has a card that waits for a touch give up, as if its time were over.
     pub(super) fn miss_touch(&self, serial: u32) {
-        self.order(&json!({ "card": serial, "do": "touch", "refused": true }));
+        assert_eq!(self.order(&json!({ "card": serial, "do": "touch", "missed": true })), true);
     }
 
     /// How often a card was given a PIN.
@@ -94,8 +95,10 @@ impl Cards {
 
     /// Waits until keyward can use a token whose card was put in.
     pub(super) fn wait_for(&self, rig: &Rig, token: &str) {
-        let shown = (0..100).any(|_| rig.keyward(&["token", "show", token]).code == 0);
-        assert!(shown, "{:?}", rig.keyward(&["token", "show", token]));
+        let begun = Instant::now();
+        while rig.keyward(&["token", "show", token]).code != 0 {
+            assert!(begun.elapsed() < SEEN_WITHIN, "{:?}", rig.keyward(&["token", "show", token]));
+        }
     }
 
     /// Yubico's own tool, at these cards.
@@ -123,5 +126,7 @@ impl Drop for Cards {
     }
 }
 
+/// A service that has looked for a card in vain pauses for up to 5 s before it looks the third time.
+const SEEN_WITHIN: Duration = Duration::from_secs(20);
 /// Port of the driver's first reader; the second is at the next.
 const FIRST_PORT: usize = 0x9100;

@@ -40,7 +40,7 @@ fn sign(rig: &Rig, label: &str) -> Ended {
 /// Has a key sign by an algorithm, and verifies that with OpenSSL.
 #[track_caller]
 fn assert_signs_by(rig: &Rig, label: &str, (algorithm, digest): (&str, &str), options: &[&str]) {
-    let (message, signature) = (rig.write("message", algorithm), rig.file(&format!("{algorithm}.sig")));
+    let (message, signature) = (rig.write("message", algorithm), rig.file(&format!("{label}-{algorithm}.sig")));
     let sign = ["key", "sign", label, "--in", &message, "--out", &signature, "--signature-algorithm", algorithm];
     rig.keyward(&sign).succeeded();
     let public_key = rig.public_key(label);

@@ -28,7 +28,7 @@ fn a_touch_that_does_not_come_is_said_so() {
 
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
-    assert_eq!(waiting.wait().unwrap().code(), Some(8));
+    assert_eq!(waiting.wait().unwrap().code(), Some(10));
     assert!(rest.contains("was not touched in time") && rest.contains("(touch-missed"), "{rest}");
 }
 

@@ -38,7 +38,7 @@ fn another_card_in_the_same_reader_is_not_taken_for_the_one_that_is_named() {
     cards.insert(2000);
     cards.wait_for(&rig, "other");
 
-    let problem = rig.refused(&["token", "show", "yk"], 6, "token-absent");
+    let problem = rig.refused(&["token", "show", "yk"], 8, "token-absent");
 
     assert!(problem["detail"].as_str().unwrap().contains("(tokens there: YubiKey 2000)"), "{problem}");
 }

@@ -64,7 +64,7 @@ fn a_slot_with_a_key_is_never_written_over() {
     let public_key = rig.public_key("first");
 
     let second = generation("second", "p384");
-    let problem = rig.refused(&[&second, ["--slot", "9c"].as_slice()].concat(), 4, "slot-taken");
+    let problem = rig.refused(&[&second, ["--slot", "9c"].as_slice()].concat(), 6, "slot-taken");
 
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("slot 9c of token `yk` holds the p256 key"), "{detail}");
@@ -87,7 +87,7 @@ fn firmware_that_deletes_keys_empties_the_slot_and_older_firmware_keeps_the_key(
     rig.keyward(&["cert", "self-sign", "web", "--subject", "CN=web", "--out", &rig.file("web.crt")]).succeeded();
 
     let destroyed = rig.json(&["key", "destroy", "web", "--yes"]);
-    let problem = rig.refused(&["key", "destroy", "kept", "--yes"], 6, "token-not-capable");
+    let problem = rig.refused(&["key", "destroy", "kept", "--yes"], 9, "token-not-capable");
 
     assert_eq!(destroyed["objects"], 1);
     assert_ne!(cards.piv_tool(1000, &["-a", "read-certificate", "-s", "9a"]).code, 0);
@@ -102,7 +102,7 @@ fn what_the_firmware_does_not_have_is_said_before_anything_is_made() {
     let (rig, _cards) = rig_with_card("5.4.3");
 
     for algorithm in ["ed25519", "rsa-3072", "p521"] {
-        rig.refused(&generation("web", algorithm), 6, "algorithm-unsupported");
+        rig.refused(&generation("web", algorithm), 9, "algorithm-unsupported");
     }
 
     assert_eq!(rig.json(&["token", "show", "yk"])["keys"]["present"], 0);
@@ -128,7 +128,7 @@ fn slots_are_for_yubikeys_and_a_yubikey_is_never_the_instances_own_token() {
     let rig = Rig::new();
     let generate = ["key", "generate", "web", "--algorithm", "p256", "--slot", "9a"];
 
-    rig.refused(&generate, 2, "slot-not-applicable");
+    rig.refused(&generate, 3, "slot-not-applicable");
 
     let settings = rig.directory().join("keyward.toml");
     fs::write(&settings, "[token]\nyubikey = 1000\nlabel = \"yk\"\npin_file = \"pin\"\n").unwrap();
