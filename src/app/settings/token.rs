@@ -2,7 +2,7 @@
 
 use super::Environment;
 use crate::app::AppError;
-use crate::token::{TokenSettings, address::TokenAddress, pin::PinSource};
+use crate::token::{TokenSettings, address::TokenAddress, adoptions::Adoptions, pin::PinSource};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -54,6 +54,7 @@ impl TokenSection {
             pin: self.pin_source(directory),
             so_pin: self.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
             environment: environment.chain(softhsm).collect(),
+            adopted: Adoptions::default(),
             state_directory: state,
             executable,
         })
