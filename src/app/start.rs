@@ -13,7 +13,7 @@ use crate::commands::Commands;
 use crate::db::{Database, instance};
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex, recover};
-use crate::token::{Token, TokenSettings, Tokens, api::Capabilities};
+use crate::token::{Token, TokenSettings, Tokens, adoptions::Adoptions, api::Capabilities};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
@@ -181,7 +181,12 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
 async fn open_token(db: &Database, settings: TokenSettings) -> Result<Token, AppError> {
     let known = crate::db::tokens::capabilities(db, &settings.address.label).await?;
     let capabilities = known.and_then(|json| serde_json::from_str::<Capabilities>(&json).ok());
-    Ok(Token::new(settings, capabilities))
+    let label = &settings.address.label;
+    let adopted = Adoptions::new(match settings.address.device.is_yubikey() {
+        true => crate::keys::slots::in_device(db, label).await?,
+        false => crate::keys::adopt::adoptions(db, label).await?,
+    });
+    Ok(Token::new(TokenSettings { adopted, ..settings }, capabilities))
 }
 
 /// Carries requests to the router in this process, as its user.

@@ -2,10 +2,10 @@
 
 use super::{
     exit::CliError,
-    output::{Output, lines, table},
+    output::{Output, lines, put_line, table},
 };
 use crate::client::Client;
-use crate::token::api::{TokenSummary, TokenView};
+use crate::token::api::{ObjectAttributes, ObjectList, ObjectView, TokenSummary, TokenView};
 use clap::Subcommand;
 
 #[derive(Subcommand)]
@@ -14,6 +14,14 @@ pub(super) enum Token {
     List,
     /// A token, and how it agrees with the inventory
     Show {
+        /// Label of the token [default: the instance's own]
+        token: Option<String>,
+    },
+    /// The private keys in a token, whoever made them, and which key of the inventory each is
+    #[command(after_help = "Example:
+  keyward token scan
+  keyward key adopt web 'pkcs11:token=keyward;id=%01;object=old;type=private'")]
+    Scan {
         /// Label of the token [default: the instance's own]
         token: Option<String>,
     },
@@ -28,8 +36,42 @@ pub(super) async fn run(token: Token, client: &Client, output: Output) -> Result
         }
         Token::Show { token: None } => output.answer(&client.token().await?, show),
         Token::Show { token: Some(token) } => output.answer(&client.token_named(&token).await?, show),
+        Token::Scan { token } => {
+            let token = match token {
+                Some(token) => token,
+                None => client.token().await?.label,
+            };
+            output.answer(&client.scan(&token).await?, scanned);
+        }
     }
     Ok(())
+}
+
+fn scanned(objects: &ObjectList) {
+    let row = |object: &ObjectView| {
+        [
+            object.label.clone(),
+            object.algorithm.map_or_else(|| "unknown".to_owned(), |algorithm| algorithm.to_string()),
+            leaves(object.attributes).to_owned(),
+            object.key.clone().unwrap_or_default(),
+        ]
+    };
+    table(["LABEL", "ALGORITHM", "LEAVES", "RECORDED AS"], objects.items.iter().map(row));
+    let mut foreign = objects.items.iter().filter(|object| object.key.is_none()).peekable();
+    if foreign.peek().is_some() {
+        put_line!("\nto take one into the inventory:");
+        foreign.for_each(|object| put_line!("  keyward key adopt NAME '{}'", object.uri));
+    }
+}
+
+/// In which way the key can leave the token, if its attributes tell the truth.
+const fn leaves(attributes: ObjectAttributes) -> &'static str {
+    match attributes {
+        ObjectAttributes { sensitive: false, .. } => "in clear",
+        ObjectAttributes { extractable: false, .. } => "never",
+        ObjectAttributes { wrap_with_trusted: true, .. } => "by trusted keys",
+        _ => "wrapped",
+    }
 }
 
 fn row(token: &TokenSummary) -> [String; 4] {

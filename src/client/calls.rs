@@ -10,10 +10,10 @@ use crate::commands::api::CommandView;
 use crate::export::api::{ExportRequest, ExportView};
 use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
-    AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer,
-    SignRequest,
+    AdoptRequest, AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer,
+    SignAnswer, SignRequest,
 };
-use crate::token::api::{Capabilities, TokenList, TokenView};
+use crate::token::api::{Capabilities, ObjectList, TokenList, TokenView};
 use ::http::Method;
 
 /// Every method's errors: the API refused, or its answer cannot be read.
@@ -36,12 +36,20 @@ impl Client {
         self.get(&format!("/tokens/{}", encode(token))).await
     }
 
+    pub async fn scan(&self, token: &str) -> Result<ObjectList, ClientError> {
+        self.get(&format!("/tokens/{}/objects", encode(token))).await
+    }
+
     pub async fn probe(&self, token: &str) -> Result<Capabilities, ClientError> {
         self.post(&format!("/tokens/{}/probe", encode(token)), &()).await
     }
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {
         self.post("/keys", request).await
+    }
+
+    pub async fn adopt_key(&self, request: &AdoptRequest) -> Result<KeyView, ClientError> {
+        self.post("/adoptions", request).await
     }
 
     pub async fn keys(&self, after: Option<&str>) -> Result<Page<KeyView>, ClientError> {

@@ -10,10 +10,10 @@ use super::{
 use crate::base::{ids::KeySelector, principal::Caller};
 use crate::certificates::ids_of;
 use crate::keys::{
-    KeyRecord,
+    KeyRecord, adopt,
     api::{
-        AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer,
-        SignRequest,
+        AdoptRequest, AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer,
+        SignAnswer, SignRequest,
     },
     csr, destroy, generate, list, scope, sign, slots,
 };
@@ -31,6 +31,23 @@ pub(super) async fn generate(
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<(StatusCode, Json<KeyView>), Failure> {
     let record = generate::generate(&services.keys, &caller, request).await?;
+    Ok((StatusCode::CREATED, Json(view(&services, record).await?)))
+}
+
+/// Take a key of another program into the inventory.
+///
+/// Its object stays as it is. The key proves its public key by a signature.
+#[utoipa::path(
+    post, path = "/adoptions", tag = "keys",
+    request_body = AdoptRequest,
+    responses((status = 201, body = KeyView), Conflict, TokenProblems),
+)]
+pub(super) async fn adopt(
+    State(services): State<Services>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<AdoptRequest>,
+) -> Result<(StatusCode, Json<KeyView>), Failure> {
+    let record = adopt::adopt(&services.keys, &caller, request).await?;
     Ok((StatusCode::CREATED, Json(view(&services, record).await?)))
 }
 
@@ -160,6 +177,7 @@ pub(super) async fn destroy(
 
 async fn view(services: &Services, record: KeyRecord) -> Result<KeyView, Failure> {
     let certificates = ids_of(&services.keys, record.id).await?;
+    let adoption = adopt::adoption(&services.keys, &record).await?;
     let piv = slots::view(&services.keys, &record).await?;
-    Ok(record.view(certificates, piv))
+    Ok(KeyView { adoption, piv, ..record.view(certificates) })
 }

@@ -8,11 +8,11 @@ use super::{
     problem::Failure,
 };
 use crate::base::fault::Report;
-use crate::keys::{KeyError, presence, probe};
+use crate::keys::{KeyError, adopt, presence, probe};
 use crate::token::{
     Token, TokenError,
     address::TokenDescription,
-    api::{Capabilities, ComparisonView, TokenList, TokenSummary, TokenView},
+    api::{Capabilities, ComparisonView, ObjectList, TokenList, TokenSummary, TokenView},
 };
 use axum::{Json, extract::State};
 
@@ -66,6 +66,23 @@ pub(super) async fn probe(
     Segment(token): Segment,
 ) -> Result<Json<Capabilities>, Failure> {
     Ok(Json(probe::probe(&services.keys, services.keys.token(&token)?).await?))
+}
+
+/// List the private keys in a token, whoever made them.
+///
+/// Each with its URI, what its attributes say, and which key of the inventory it is.
+#[utoipa::path(
+    get, path = "/tokens/{token}/objects", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    responses((status = 200, body = ObjectList), TokenProblems),
+)]
+pub(super) async fn scan(
+    State(services): State<Services>,
+    _: Keeper,
+    Segment(token): Segment,
+) -> Result<Json<ObjectList>, Failure> {
+    let items = adopt::scan(&services.keys, services.keys.token(&token)?).await?;
+    Ok(Json(ObjectList { items, next: None }))
 }
 
 async fn view(services: &Services, token: &Token) -> Result<Json<TokenView>, Failure> {

@@ -1,6 +1,6 @@
 //! `key destroy`: the key's objects leave the token, a tombstone stays.
 
-use super::{KeyError, KeyRecord, Keys, api::DestroyAnswer, db, list, slots};
+use super::{KeyError, KeyRecord, Keys, api::DestroyAnswer, db, list};
 use crate::access::require;
 use crate::audit::{Intent, Verdict};
 use crate::base::{
@@ -9,7 +9,7 @@ use crate::base::{
     time::Timestamp,
 };
 use crate::db::commit;
-use crate::token::{Token, TokenError};
+use crate::token::Token;
 use serde_json::json;
 
 /// Destroys a key; the answer names the copies that are still somewhere.
@@ -26,7 +26,7 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
     let token = keys.token(&key.token)?;
     let detail = json!({ "policy": key.policy, "token": key.token });
     let intent = keys.audit.intent(caller, "key.destroy", &key.object(), detail).await?;
-    let objects = match remove(token, &key).await {
+    let objects = match token.destroy(key.id).await {
         Ok(objects) => objects,
         // Told that it failed, nobody expects it to be made up for when the token is back.
         Err(error) if error.is_before_the_token() => {
@@ -49,14 +49,6 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
     Ok(DestroyAnswer { id: key.id, label: key.label, destroyed_at, objects, copies })
 }
 
-/// Destroys the objects of a key of the inventory; one in a slot is found by its public key.
-pub(super) async fn remove(token: &Token, key: &KeyRecord) -> Result<usize, TokenError> {
-    match key.public_key() {
-        Ok(public) if token.is_yubikey() => token.delete_from_slot(key.id, Some(public.sha256())).await,
-        _ => token.destroy(key.id).await,
-    }
-}
-
 /// Buries the row of a key whose objects are gone, with the result of its intent.
 pub(super) async fn finish(
     keys: &Keys,
@@ -75,6 +67,6 @@ pub(super) async fn finish(
 
 /// Whether the key object is still in the token; none if that cannot be seen now.
 async fn after_failure(token: &Token, key: &KeyRecord) -> Option<bool> {
-    let seen = slots::named(token, std::slice::from_ref(key), token.keys().await.ok()?);
+    let seen = token.keys().await.ok()?;
     Some(seen.iter().any(|object| object.id == key.id))
 }

@@ -54,12 +54,7 @@ impl KeySpec {
     /// # Errors
     /// A bad label, an internal purpose, or a long comment.
     pub fn new(request: GenerateRequest, posture: Posture) -> Result<Self, KeyError> {
-        let label: KeyLabel =
-            request.label.parse().map_err(|cause| KeyError::LabelMalformed { label: request.label.clone(), cause })?;
-        let characters = request.comment.chars().count();
-        if characters > 1_024 {
-            return Err(KeyError::CommentTooLong { characters });
-        }
+        let label = checked_label(&request.label, &request.comment)?;
         let purpose = request.purpose.unwrap_or(Purpose::Tls);
         if purpose.is_internal() {
             return Err(KeyError::Internal { key: label, purpose });
@@ -69,14 +64,28 @@ impl KeySpec {
             algorithm: request.algorithm,
             policy: request.policy.unwrap_or(KeyPolicy::BackupOnly),
             purpose,
-            approvals: request.approvals.unwrap_or(match posture {
-                Posture::Production => 1,
-                Posture::Rig => 0,
-            }),
+            approvals: request.approvals.unwrap_or_else(|| default_approvals(posture)),
             comment: request.comment,
             token: request.token,
             piv: request.piv,
         })
+    }
+}
+
+/// A label that may be used, for a key with this comment.
+pub(super) fn checked_label(label: &str, comment: &str) -> Result<KeyLabel, KeyError> {
+    let checked = label.parse().map_err(|cause| KeyError::LabelMalformed { label: label.to_owned(), cause })?;
+    match comment.chars().count() {
+        0..=1_024 => Ok(checked),
+        characters => Err(KeyError::CommentTooLong { characters }),
+    }
+}
+
+/// Approvals that an export needs if nothing is said.
+pub(super) const fn default_approvals(posture: Posture) -> u32 {
+    match posture {
+        Posture::Production => 1,
+        Posture::Rig => 0,
     }
 }
 
@@ -193,8 +202,8 @@ async fn make_in_token(
     })
 }
 
-/// Has the device attest a key that it has just made; the key is there also if it does not, and can be asked again.
-async fn note_attestation(keys: &Keys, token: &Token, key: &KeyRecord) {
+/// Has the device attest a key that came into the inventory just now; the key is there also if it does not, and can be asked again.
+pub(super) async fn note_attestation(keys: &Keys, token: &Token, key: &KeyRecord) {
     if let Err(error) = slots::attest::fetch(keys, token, key).await {
         tracing::warn!(key.id = %key.id, %error, "the device has not attested the new key");
     }
@@ -213,7 +222,7 @@ async fn record_made(
     }
     insert(&mut transaction, record).await?;
     if let Some(plan) = &plan {
-        slots::db::insert(&mut transaction, record.id, plan).await?;
+        slots::db::place(&mut transaction, record.id, plan).await?;
     }
     let detail = json!({ "enforcement": record.enforcement });
     keys.audit.result(&mut transaction, intent, Verdict::ok(detail)).await?;
@@ -221,7 +230,7 @@ async fn record_made(
 }
 
 /// Takes the key into the inventory, unless another request took the label since it was looked for.
-async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(), KeyError> {
+pub(super) async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(), KeyError> {
     let taken = || KeyError::LabelTaken { label: record.label.clone() };
     let inserted = db::insert(transaction, record).await;
     inserted.map_err(|error| if error.is_taken() { taken() } else { error.into() })

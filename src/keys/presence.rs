@@ -3,7 +3,7 @@
 //! Nothing deletes a row because a token could not be read. A key whose token is away is absent and comes back by
 //! itself, once its public key was compared; one that the token lost, or that was replaced there, is missing.
 
-use super::{KeyError, KeyRecord, Keys, db, slots};
+use super::{KeyError, KeyRecord, Keys, db};
 use crate::base::{custody::Presence, ids::KeyId};
 use crate::db::commit;
 use crate::token::{Token, TokenError, message::TokenKey};
@@ -85,10 +85,9 @@ async fn note(keys: &Keys, token: &Token, seen: Result<Vec<TokenKey>, TokenError
         }
         other => other?,
     };
-    let rows = db::in_token(&keys.db, token.label()).await?;
-    let seen = slots::named(token, &rows, seen);
     let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
+    let rows = db::in_token(&keys.db, token.label()).await?;
     let mut transaction = keys.db.begin().await?;
     for key in rows {
         let presence = comparison.add(&key, seen.remove(&key.id).as_ref());

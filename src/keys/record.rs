@@ -1,6 +1,6 @@
 //! A key as the inventory has it.
 
-use super::api::{KeyView, PivView};
+use super::api::KeyView;
 use crate::audit::ObjectRef;
 use crate::base::{
     algorithm::KeyAlgorithm,
@@ -77,7 +77,7 @@ impl KeyRecord {
 
     /// What a caller sees.
     #[must_use]
-    pub fn view(self, certificates: Vec<String>, piv: Option<PivView>) -> KeyView {
+    pub fn view(self, certificates: Vec<String>) -> KeyView {
         KeyView {
             id: self.id,
             label: self.label,
@@ -90,11 +90,12 @@ impl KeyRecord {
             state: self.state,
             presence: self.presence,
             token: self.token,
-            piv,
+            piv: None,
             public_key_pem: self.public_key_pem,
             certificates,
             comment: self.comment,
             created_at: self.created_at,
+            adoption: None,
         }
     }
 }

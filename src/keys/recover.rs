@@ -41,6 +41,8 @@ async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
             remove_unrecorded(keys, keys.home(), ids.filter_map(Value::as_str)).await?;
             close(keys, intent, None).await
         }
+        // Nothing of the object was changed.
+        "key.adopt" => close(keys, intent, intent.object.id.parse().ok()).await,
         _ => close(keys, intent, None).await,
     }
 }
@@ -53,14 +55,10 @@ fn token_of<'a>(keys: &'a Keys, intent: &Intent) -> &'a Token {
 
 async fn finish_destruction(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
     let Ok(id) = intent.object.id.parse::<KeyId>() else { return close(keys, intent, None).await };
-    let token = token_of(keys, intent);
+    let objects = token_of(keys, intent).destroy(id).await?;
     match db::find(&keys.db, &KeySelector::Id(id)).await? {
-        Some(key) => {
-            let objects = destroy::remove(token, &key).await?;
-            destroy::finish(keys, intent, &key, objects).await.map(|_| ())
-        }
+        Some(key) => destroy::finish(keys, intent, &key, objects).await.map(|_| ()),
         None => {
-            let objects = token.destroy(id).await?;
             keys.audit.conclude(intent, Verdict::ok(json!({ "objects": objects, "recovered": true }))).await?;
             Ok(())
         }

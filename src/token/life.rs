@@ -365,6 +365,7 @@ mod tests {
     use super::*;
     use crate::token::{
         address::TokenAddress,
+        adoptions::Adoptions,
         frame::Frames,
         message::{Answer, Request},
         pin::PinSource,
@@ -393,6 +394,7 @@ mod tests {
             so_pin: None,
             attestation_roots: None,
             environment: Vec::new(),
+            adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         }));

@@ -10,6 +10,7 @@
 //! on the way of a signature; a signature is made only by the key whose public key the caller named.
 
 pub mod address;
+pub mod adoptions;
 pub mod api;
 mod backoff;
 pub mod error;
@@ -27,6 +28,7 @@ mod queue;
 mod setup;
 mod supervisor;
 pub mod tokens;
+pub mod uri;
 pub mod worker;
 
 pub use error::TokenError;

@@ -3,7 +3,10 @@
 
 use super::{
     error::TokenError,
-    message::{Answer, Attestation, CertificateObject, ManagedJob, NewKey, Operation, PlainSecret, SlotTask, TokenKey},
+    message::{
+        AdoptedKey, Answer, Attestation, CertificateObject, ManagedJob, NewKey, Operation, PlainSecret, SlotTask,
+        TokenKey,
+    },
     pool::{LONG, SHORT, Token, out_of_turn},
     queue::Lane,
 };
@@ -29,15 +32,15 @@ impl Token {
     /// The slot has a key, the management key is not at hand or not the right one, or the device has no such keys:
     /// then nothing was made. After [`TokenError::WorkerLost`] or [`TokenError::Deadline`] it may be there.
     pub async fn generate_in_slot(&self, key: NewKey, plan: SlotPlan) -> Result<TokenKey, TokenError> {
-        self.key(self.managed(SlotTask::Generate(key, plan))?, LONG).await
+        let made = self.key(self.managed(SlotTask::Generate(key, plan))?, LONG).await?;
+        let (key, public_key_der) = (made.id, made.public_key_der.clone());
+        // The next worker has to be told: PIV knows no ids.
+        self.settings.adopted.add(AdoptedKey { key, cka_id: Vec::new(), label: Vec::new(), public_key_der });
+        Ok(made)
     }
 
-    /// Deletes the key with this public key from its slot, with its certificate; answers how many there were.
-    ///
-    /// # Errors
-    /// The firmware deletes no keys, or the management key is not at hand or not the right one.
-    pub async fn delete_from_slot(&self, key: KeyId, public_key_sha256: Option<[u8; 32]>) -> Result<usize, TokenError> {
-        self.count(self.managed(SlotTask::Destroy { key, public_key_sha256 })?).await
+    pub(super) async fn delete_from_slot(&self, key: KeyId) -> Result<usize, TokenError> {
+        self.count(self.managed(SlotTask::Destroy { key })?).await
     }
 
     /// Has the device attest that it made the key with this public key itself.

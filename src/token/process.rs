@@ -47,6 +47,9 @@ impl Worker {
 
     async fn log_in(mut self, settings: &TokenSettings) -> Result<Self, TokenError> {
         let label = &settings.address.label;
+        for adopt in settings.adopted.requests() {
+            self.ask(settings, adopt, START_LIMIT).await?;
+        }
         let refused = RefusedPin::of_user(&settings.state_directory);
         let pin = refused.read_unless_refused(&settings.pin, label)?;
         let login = Operation::Login(PlainSecret(pin.duplicate()));

@@ -111,7 +111,7 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{address::TokenAddress, pin::PinSource};
+    use crate::token::{address::TokenAddress, adoptions::Adoptions, pin::PinSource};
 
     #[tokio::test]
     async fn a_job_whose_caller_is_gone_holds_no_place_in_its_lane() {
@@ -122,6 +122,7 @@ mod tests {
             so_pin: None,
             attestation_roots: None,
             environment: Vec::new(),
+            adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         }));

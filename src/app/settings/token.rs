@@ -5,6 +5,7 @@ use crate::app::AppError;
 use crate::token::{
     TokenSettings,
     address::{Device, TokenAddress},
+    adoptions::Adoptions,
     pin::PinSource,
 };
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,7 @@ impl TokenSection {
                 .map(|path| PinSource::File(absolute(path))),
             attestation_roots: self.attestation_roots.as_ref().map(absolute),
             environment: environment.chain(softhsm).collect(),
+            adopted: Adoptions::default(),
             state_directory: state,
             executable,
         })

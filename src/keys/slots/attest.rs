@@ -1,7 +1,11 @@
 //! `key attest`: that a device made a key itself, by the device's word and by those who vouch for it.
 
 use super::{Attested, db};
-use crate::base::{ids::KeySelector, principal::Caller};
+use crate::base::{
+    ids::KeySelector,
+    piv::{PinPolicy, PivSlot, SlotPlan, TouchPolicy},
+    principal::Caller,
+};
 use crate::db::commit;
 use crate::keys::{KeyError, KeyRecord, Keys, api::AttestationView, scope};
 use crate::pki::{
@@ -19,13 +23,12 @@ use std::fs;
 pub async fn attest(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Result<AttestationView, KeyError> {
     let key = scope::find(keys, caller, selector).await?;
     let token = keys.token(&key.token)?;
-    let Some(plan) = db::find(&keys.db, key.id).await? else {
-        return Err(KeyError::NotAttested { key: key.label, token: key.token });
-    };
     let attested = match db::attested(&keys.db, key.id).await? {
         Some(attested) => attested,
-        None => fetch(keys, token, &key).await?,
+        None if token.is_yubikey() => fetch(keys, token, &key).await?,
+        None => return Err(KeyError::NotAttested { key: key.label, token: key.token }),
     };
+    let plan = db::find(&keys.db, key.id).await?;
     let certificate = Certificate::from_pem(&attested.certificate)?;
     let device = Certificate::from_pem(&attested.device)?;
     let (trusted_root, problem) = match judge(token, &key, &certificate, &device) {
@@ -36,7 +39,7 @@ pub async fn attest(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Res
     Ok(AttestationView {
         key: key.id,
         label: key.label,
-        slot: plan.slot,
+        slot: plan.map(|plan| plan.slot),
         device_serial: said.serial,
         firmware: said.firmware,
         pin_policy: said.pin_policy,
@@ -59,9 +62,20 @@ pub async fn fetch(keys: &Keys, token: &Token, key: &KeyRecord) -> Result<Attest
         device: Certificate::from_der(&said.device)?.to_pem()?,
     };
     let mut transaction = keys.db.begin().await?;
+    db::place(&mut transaction, key.id, &place(said.slot, &attested)?).await?;
     db::keep(&mut transaction, key.id, &attested).await?;
     commit(transaction).await?;
     Ok(attested)
+}
+
+/// Where a key is by the device's word; what the attestation does not say is taken for the strictest.
+fn place(slot: PivSlot, attested: &Attested) -> Result<SlotPlan, KeyError> {
+    let said = Statement::of(&Certificate::from_pem(&attested.certificate)?);
+    Ok(SlotPlan {
+        slot,
+        pin_policy: said.pin_policy.unwrap_or(PinPolicy::Always),
+        touch_policy: said.touch_policy.unwrap_or(TouchPolicy::Always),
+    })
 }
 
 /// The root that vouches for the device, by its subject and SHA-256; or what does not hold, for people.

@@ -9,14 +9,18 @@ use crate::db::{Database, DbError, Transaction};
 use crate::keys::db::column;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-pub(in crate::keys) async fn insert(transaction: &mut Transaction, key: KeyId, plan: &SlotPlan) -> Result<(), DbError> {
-    sqlx::query("INSERT INTO slots (key_id, slot, pin_policy, touch_policy) VALUES ($1, $2, $3, $4)")
-        .bind(key.to_string())
-        .bind(plan.slot.to_string())
-        .bind(plan.pin_policy.as_str())
-        .bind(plan.touch_policy.as_str())
-        .execute(&mut **transaction)
-        .await?;
+/// Notes where a key is, unless that is known.
+pub(in crate::keys) async fn place(transaction: &mut Transaction, key: KeyId, plan: &SlotPlan) -> Result<(), DbError> {
+    sqlx::query(
+        "INSERT INTO slots (key_id, slot, pin_policy, touch_policy) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (key_id) DO NOTHING",
+    )
+    .bind(key.to_string())
+    .bind(plan.slot.to_string())
+    .bind(plan.pin_policy.as_str())
+    .bind(plan.touch_policy.as_str())
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Keys in slots of a `YubiKey`: where they are, what they want of people, and what the device attests of them.
 //!
-//! PIV knows no ids, so a key of the inventory is found in its device by its public key, as everywhere else.
+//! PIV knows no ids: a worker is told the ids of the inventory's keys with their public keys, as of adopted ones.
 
 pub mod attest;
 pub(super) mod db;
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::base::{
     custody::Purpose,
-    ids::KeyId,
     piv::{PivSlot, SlotPlan, TouchPolicy},
 };
-use crate::token::{Token, message::TokenKey};
+use crate::db::Database;
+use crate::token::{Token, message::AdoptedKey};
 
 /// What a device attested of a key, as PEM certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,20 +59,16 @@ pub async fn view(keys: &Keys, key: &KeyRecord) -> Result<Option<PivView>, KeyEr
     Ok(plan.map(|SlotPlan { slot, pin_policy, touch_policy }| PivView { slot, pin_policy, touch_policy }))
 }
 
-/// Gives what is in a token the ids of the inventory: by public key where the token knows no ids.
-#[must_use]
-pub fn named(token: &Token, rows: &[KeyRecord], mut seen: Vec<TokenKey>) -> Vec<TokenKey> {
-    if token.is_yubikey() {
-        for object in &mut seen {
-            if let Some(id) = id_of(rows, &object.public_key_der) {
-                object.id = id;
-            }
-        }
-    }
-    seen
-}
-
-fn id_of(rows: &[KeyRecord], public_key_der: &[u8]) -> Option<KeyId> {
-    let same = |row: &&KeyRecord| row.public_key().is_ok_and(|key| key.der() == public_key_der);
-    rows.iter().find(same).map(|row| row.id)
+/// The keys of the inventory in this device, as its workers have to be told: PIV knows no ids, so they are found by
+/// their public keys.
+///
+/// # Errors
+/// The inventory cannot be read.
+pub async fn in_device(db: &Database, token: &str) -> Result<Vec<AdoptedKey>, KeyError> {
+    let rows = super::db::in_token(db, token).await?;
+    let told = |row: KeyRecord| {
+        let public_key_der = row.public_key()?.der().to_vec();
+        Ok(AdoptedKey { key: row.id, cka_id: Vec::new(), label: Vec::new(), public_key_der })
+    };
+    rows.into_iter().map(told).collect()
 }

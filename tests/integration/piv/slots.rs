@@ -135,3 +135,19 @@ fn slots_are_for_yubikeys_and_a_yubikey_is_never_the_instances_own_token() {
     let ended = rig.keyward(&["key", "list"]);
     assert!(ended.stderr.contains("a YubiKey cannot be the instance's own token"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_key_that_the_vendors_tool_made_in_a_slot_is_adopted_and_signs() {
+    let (rig, cards) = rig_with_card("5.4.3");
+    cards.piv_tool(1000, &["-a", "generate", "-s", "9d", "-A", "ECCP256", "--touch-policy", "never"]).succeeded();
+    let scanned = rig.json(&["token", "scan", "yk"]);
+    let uri = scanned["items"][0]["uri"].as_str().unwrap();
+
+    let key = rig.json(&["key", "adopt", "web", uri]);
+
+    assert_eq!((&key["policy"], &key["origin"]), (&json!("token-only"), &json!("adopted")));
+    assert_eq!(key["piv"], json!({ "slot": "9d", "pin_policy": "once", "touch_policy": "never" }));
+    rig.assert_signs("web", &rig.public_key("web"));
+    assert_eq!(rig.json(&["key", "attest", "web"])["device_serial"], 1000);
+    assert_eq!(rig.json(&["token", "show", "yk"])["keys"]["present"], 1);
+}

@@ -8,10 +8,7 @@ use super::{
     slots::{self, DELETES_KEYS, Held, TELLS_METADATA},
     wire::{Command, SUCCESS},
 };
-use crate::base::{
-    ids::KeyId,
-    piv::{PinPolicy, PivSlot, SlotPlan, TouchPolicy},
-};
+use crate::base::piv::{PinPolicy, PivSlot, SlotPlan, TouchPolicy};
 use crate::pki::{certificate::Certificate as Parsed, public_key::PublicKey};
 use crate::token::{
     error::TokenError,
@@ -39,11 +36,7 @@ impl State {
     /// The slot that a task is about, if it can be carried out there; none if there is nothing to delete.
     fn place_of(&self, task: &SlotTask) -> Result<Option<PivSlot>, Failure> {
         match task {
-            SlotTask::Destroy { key, public_key_sha256 } => {
-                let by_key = |sha256| self.slots.with_public_key(sha256);
-                let held = public_key_sha256.map_or_else(|| self.slots.with_id(*key), by_key);
-                held.map(|held| self.deletable(held.slot)).transpose()
-            }
+            SlotTask::Destroy { key } => self.slots.with_id(*key).map(|held| self.deletable(held.slot)).transpose(),
             SlotTask::Generate(new, plan) => self.makeable(new, plan.slot).map(Some),
             SlotTask::StoreCertificate(object) => {
                 let certified = Parsed::from_der(&object.der).ok();
@@ -66,7 +59,7 @@ impl State {
             return Err(TokenError::SlotTaken {
                 token: self.card.name(),
                 slot,
-                holder: held.summary(),
+                holder: self.slots.summary(held),
                 free: self.slots.free(),
             }
             .into());
@@ -108,9 +101,11 @@ impl State {
             pin_policy: Some(pin_policy),
             touch_policy: Some(touch_policy),
             local: true,
-            id: Some(new.id),
         };
-        let key = held.as_token_key().ok_or_else(|| self.card.missing(new.id))?;
+        if let Some(sha256) = held.sha256() {
+            self.slots.call(sha256, new.id);
+        }
+        let key = self.slots.as_token_key(&held).ok_or_else(|| self.card.missing(new.id))?;
         self.slots.put(held);
         Ok(key)
     }
@@ -136,11 +131,6 @@ impl State {
         // A certificate that stays without its key does no harm, and the key is gone.
         let _ = Certificate::delete(&mut self.card.key, id);
         Ok(())
-    }
-
-    /// The id under which this worker knows a key is forgotten by nobody but the worker's end.
-    pub(super) fn knows(&self, key: KeyId) -> bool {
-        self.slots.with_id(key).is_some()
     }
 }
 

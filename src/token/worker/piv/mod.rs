@@ -16,11 +16,12 @@ mod slots;
 mod wire;
 
 use crate::base::{algorithm::KeyAlgorithm, secret::Secret};
+use crate::pki::public_key::PublicKey;
 use crate::token::{
     address::{TokenAddress, TokenDescription},
     api::{AlgorithmCapability, Capabilities},
     error::TokenError,
-    message::{Answer, OpenToken, Operation},
+    message::{AdoptedKey, Answer, OpenToken, Operation, TokenKey},
     worker::{
         backend::{self, Fate},
         lock,
@@ -130,15 +131,16 @@ impl State {
                 Err(TokenError::Protocol { detail }.into())
             }
             Operation::Login(pin) => self.log_in(&pin.0).map(|()| Answer::Done),
+            Operation::Adopt(keys) => self.adopt(keys).map(Answer::Keys),
             _ if self.pin.is_none() => Err(self.card.refused(operation.name(), "the card", "nobody has logged in")),
             Operation::Refresh => self.refresh().map(Answer::Count),
             Operation::List { offset } => Ok(Answer::Keys(self.slots.keys().into_iter().skip(*offset).collect())),
+            Operation::Scan { offset } => Ok(Answer::Objects(self.slots.objects().into_iter().skip(*offset).collect())),
             Operation::ListKeks => Ok(Answer::Keks(Vec::new())),
             Operation::Probe => Ok(Answer::Capabilities(self.capabilities())),
             Operation::Sign(job) => self.sign(job).map(Answer::Signatures),
             Operation::Attest { public_key_sha256 } => self.attest(*public_key_sha256).map(Answer::Attestation),
             Operation::Managed(job) => self.managed(job),
-            Operation::Destroy { key } if !self.knows(*key) => Ok(Answer::Count(0)),
             Operation::CloseSessionKeks => Ok(Answer::Done),
             Operation::Destroy { .. }
             | Operation::Export(_)
@@ -154,6 +156,17 @@ impl State {
         }
     }
 
+    /// Learns ids of keys by their public keys; answers those that are there.
+    fn adopt(&mut self, keys: &[AdoptedKey]) -> Result<Vec<TokenKey>, Failure> {
+        for adopted in keys {
+            let public = PublicKey::from_der(&adopted.public_key_der);
+            let public = public.map_err(|error| self.card.refused("adopt", adopted.key, &error.to_string()))?;
+            self.slots.call(public.sha256(), adopted.key);
+        }
+        let told = |key: &TokenKey| keys.iter().any(|adopted| adopted.key == key.id);
+        Ok(self.slots.keys().into_iter().filter(told).collect())
+    }
+
     fn log_in(&mut self, pin: &Secret) -> Result<(), Failure> {
         self.card.verify_pin(pin)?;
         self.pin = Some(pin.duplicate());
@@ -162,8 +175,7 @@ impl State {
 
     /// Looks into all slots; how many keys there are.
     fn refresh(&mut self) -> Result<usize, Failure> {
-        self.slots = Slots::read(&mut self.card, &self.slots)?;
-        Ok(self.slots.keys().len())
+        self.slots.refresh(&mut self.card)
     }
 
     fn not_piv(&self, operation: &str) -> Failure {

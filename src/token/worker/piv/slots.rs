@@ -10,16 +10,23 @@ use crate::pki::{
     certificate::Certificate,
     public_key::PublicKey,
 };
-use crate::token::message::TokenKey;
+use crate::token::{
+    api::ObjectAttributes,
+    message::{TokenKey, TokenObject},
+};
 use der::Encode as _;
+use std::collections::BTreeMap;
 use yubikey::{
     Error, Version,
     piv::{self, Origin, SlotId},
 };
 
-/// The slots that are not empty.
+/// The slots that are not empty, and the inventory's ids of keys by the SHA-256 of their public keys.
 #[derive(Default)]
-pub(super) struct Slots(Vec<Held>);
+pub(super) struct Slots {
+    held: Vec<Held>,
+    ids: BTreeMap<[u8; 32], KeyId>,
+}
 
 /// A slot with a key.
 #[derive(Clone)]
@@ -32,34 +39,34 @@ pub(super) struct Held {
     pub(super) touch_policy: Option<TouchPolicy>,
     /// Whether the device made the key itself.
     pub(super) local: bool,
-    /// The inventory's id, if this worker has made the key.
-    pub(super) id: Option<KeyId>,
 }
 
 impl Slots {
-    /// Looks into every slot; ids that are known already stay with their public keys.
-    pub(super) fn read(card: &mut Card, before: &Self) -> Result<Self, Failure> {
-        let mut slots = Vec::new();
+    /// Looks into every slot; ids stay known. How many keys there are.
+    pub(super) fn refresh(&mut self, card: &mut Card) -> Result<usize, Failure> {
+        let mut found = Vec::new();
         for slot in PivSlot::all() {
-            if let Some(mut held) = look(card, slot)? {
-                let same = before.0.iter().find(|known| known.public.is_some() && known.public == held.public);
-                held.id = same.and_then(|known| known.id);
-                slots.push(held);
-            }
+            found.extend(look(card, slot)?);
         }
-        Ok(Self(slots))
+        self.held = found;
+        Ok(self.keys().len())
+    }
+
+    /// From now on the key with this public key is known by this id.
+    pub(super) fn call(&mut self, public_key_sha256: [u8; 32], id: KeyId) {
+        self.ids.insert(public_key_sha256, id);
     }
 
     pub(super) fn in_slot(&self, slot: PivSlot) -> Option<&Held> {
-        self.0.iter().find(|held| held.slot == slot)
+        self.held.iter().find(|held| held.slot == slot)
     }
 
     pub(super) fn with_public_key(&self, sha256: [u8; 32]) -> Option<&Held> {
-        self.0.iter().find(|held| held.sha256() == Some(sha256))
+        self.held.iter().find(|held| held.sha256() == Some(sha256))
     }
 
     pub(super) fn with_id(&self, id: KeyId) -> Option<&Held> {
-        self.0.iter().find(|held| held.id == Some(id))
+        self.held.iter().find(|held| self.id_of(held) == Some(id))
     }
 
     /// The empty ones, for people.
@@ -71,16 +78,73 @@ impl Slots {
 
     pub(super) fn put(&mut self, held: Held) {
         self.remove(held.slot);
-        self.0.push(held);
+        self.held.push(held);
     }
 
     pub(super) fn remove(&mut self, slot: PivSlot) {
-        self.0.retain(|held| held.slot != slot);
+        self.held.retain(|held| held.slot != slot);
     }
 
     /// Keys as the pool lists them.
     pub(super) fn keys(&self) -> Vec<TokenKey> {
-        self.0.iter().filter_map(Held::as_token_key).collect()
+        self.held.iter().filter_map(|held| self.as_token_key(held)).collect()
+    }
+
+    /// Keys as a scan lists them, whoever made them; the slot stands for the id.
+    pub(super) fn objects(&self) -> Vec<TokenObject> {
+        let object = |held: &Held| {
+            let public = held.public.as_ref()?;
+            Some(TokenObject {
+                cka_id: vec![held.slot.number()],
+                label: format!("slot {}", held.slot).into_bytes(),
+                algorithm: Some(public.algorithm()),
+                public_key_der: public.der().to_vec(),
+                attributes: ObjectAttributes {
+                    sensitive: true,
+                    extractable: false,
+                    wrap_with_trusted: false,
+                    local: held.local,
+                    never_extractable: held.local,
+                    always_authenticate: held.pin_policy == Some(PinPolicy::Always),
+                    signs: true,
+                },
+            })
+        };
+        self.held.iter().filter_map(object).collect()
+    }
+
+    fn id_of(&self, held: &Held) -> Option<KeyId> {
+        self.ids.get(&held.sha256()?).copied()
+    }
+
+    /// What is in a slot, for people.
+    pub(super) fn summary(&self, held: &Held) -> String {
+        match &held.public {
+            Some(public) => {
+                let digest = hex(&public.sha256());
+                let id = self.id_of(held).map(|id| format!(" {id}")).unwrap_or_default();
+                format!("the {} key{id} (SHA-256 of its public key {})", public.algorithm(), &digest[..16])
+            }
+            None => "a key of a kind that keyward does not know".to_owned(),
+        }
+    }
+
+    /// PIV knows no ids: a key that the inventory has not told of is listed under one that follows from its public key.
+    pub(super) fn as_token_key(&self, held: &Held) -> Option<TokenKey> {
+        let public = held.public.as_ref()?;
+        let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = public.sha256();
+        Some(TokenKey {
+            id: self.id_of(held).unwrap_or_else(|| KeyId::from_bytes(first)),
+            label: format!("slot {}", held.slot),
+            algorithm: Some(public.algorithm()),
+            public_key_der: public.der().to_vec(),
+            // No command of a PIV application gives a private key out.
+            sensitive: true,
+            extractable: false,
+            wrap_with_trusted: false,
+            local: held.local,
+            never_extractable: held.local,
+        })
     }
 }
 
@@ -92,36 +156,6 @@ impl Held {
     /// Whether a use may wait for somebody's finger; where the firmware does not tell, it may.
     pub(super) fn may_want_touch(&self) -> bool {
         self.touch_policy != Some(TouchPolicy::Never)
-    }
-
-    /// What it is, for people.
-    pub(super) fn summary(&self) -> String {
-        match &self.public {
-            Some(public) => {
-                let digest = hex(&public.sha256());
-                let id = self.id.map(|id| format!(" {id}")).unwrap_or_default();
-                format!("the {} key{id} (SHA-256 of its public key {})", public.algorithm(), &digest[..16])
-            }
-            None => "a key of a kind that keyward does not know".to_owned(),
-        }
-    }
-
-    /// PIV knows no ids: a key that this worker has not made is listed under one that follows from its public key.
-    pub(super) fn as_token_key(&self) -> Option<TokenKey> {
-        let public = self.public.as_ref()?;
-        let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = public.sha256();
-        Some(TokenKey {
-            id: self.id.unwrap_or_else(|| KeyId::from_bytes(first)),
-            label: format!("slot {}", self.slot),
-            algorithm: Some(public.algorithm()),
-            public_key_der: public.der().to_vec(),
-            // No command of a PIV application gives a private key out.
-            sensitive: true,
-            extractable: false,
-            wrap_with_trusted: false,
-            local: self.local,
-            never_extractable: self.local,
-        })
     }
 }
 
@@ -135,7 +169,7 @@ fn look(card: &mut Card, slot: PivSlot) -> Result<Option<Held>, Failure> {
     if !card.has(TELLS_METADATA) {
         return look_at_certificate(card, slot, id);
     }
-    let unknown = Held { slot, public: None, pin_policy: None, touch_policy: None, local: false, id: None };
+    let unknown = Held { slot, public: None, pin_policy: None, touch_policy: None, local: false };
     match piv::metadata(&mut card.key, id) {
         Err(Error::NotFound) => Ok(None),
         Ok(metadata) => {
@@ -173,7 +207,7 @@ fn look_at_certificate(card: &mut Card, slot: PivSlot, id: SlotId) -> Result<Opt
             Err(_) => None,
         },
     };
-    Ok(public.map(|public| Held { slot, public: Some(public), pin_policy: None, touch_policy: None, local, id: None }))
+    Ok(public.map(|public| Held { slot, public: Some(public), pin_policy: None, touch_policy: None, local }))
 }
 
 /// Firmware that tells what is in a slot, its policies, and how many PIN tries are left.
