@@ -41,7 +41,7 @@ pub enum InitToken {
     /// A fresh SoftHSM token inside the instance directory.
     Embedded,
     /// One that is there already.
-    Existing(TokenSection),
+    Existing(Box<TokenSection>),
 }
 
 /// What `init` made.

@@ -1,4 +1,4 @@
-//! Attestations of YubiKeys: a certificate that the device makes of a key that it has made itself, signed by a key that
+//! Attestations of `YubiKeys`: a certificate that the device makes of a key that it has made itself, signed by a key that
 //! is in it from the factory, and what its extensions say (Yubico, "PIV attestation").
 //!
 //! Invariant: whether an attestation holds is decided by signatures up to a root that the operator trusts; no root is

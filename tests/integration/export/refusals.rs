@@ -117,6 +117,8 @@ fn nothing_that_can_be_read_gives_a_private_key() {
         ("/keks", &["kek", "list"]),
         ("/keys", &["key", "list"]),
         ("/keys/{key}", &["key", "show", "web"]),
+        // Only of a key in a YubiKey: read in `piv/attestation.rs`.
+        ("/keys/{key}/attestation", &[]),
         ("/keys/{key}/public", &["key", "public", "web"]),
         ("/token", &["status"]),
         ("/tokens", &["token", "list"]),

@@ -25,6 +25,7 @@ fn an_attestation_is_verified_up_to_the_root_that_the_settings_name() {
     openssl(&["verify", "-CAfile", roots.to_str().unwrap(), "-untrusted", &chain, &chain]).succeeded();
     let ended = rig.keyward(&["key", "attest", "web"]).succeeded();
     assert!(ended.stdout.contains("yes, by CN=Virtual PIV Root CA"), "{}", ended.stdout);
+    assert!(!attested.to_string().contains("PRIVATE KEY--"), "{attested}");
 }
 
 #[test]

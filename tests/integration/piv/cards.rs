@@ -67,9 +67,18 @@ impl Cards {
         self.directory.join("root.pem")
     }
 
-    /// Puts a card into its reader; the service has seen it soon after.
+    /// Puts a card into its reader, and again as long as the service does not come to use it: it looks at its readers
+    /// twice a second, and a card that was away for less than that stays mute.
     pub(super) fn insert(&self, serial: u32) {
-        assert_eq!(self.order(&json!({ "card": serial, "do": "insert" })), true);
+        let usable = |_| {
+            assert_eq!(self.order(&json!({ "card": serial, "do": "insert" })), true);
+            let answers = (0..10).any(|_| self.piv_tool(serial, &["-a", "status"]).code == 0);
+            if !answers {
+                self.pull(serial);
+            }
+            answers
+        };
+        assert!((0..20).any(usable), "the card stays mute");
     }
 
     /// Pulls a card.
