@@ -11,7 +11,7 @@ use super::{
         Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
         OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
     },
-    pin::PinSource,
+    pin::{PinKeeper, PinSource, RefusedPin},
     queue::Lane,
     supervisor::Supervisor,
 };
@@ -26,6 +26,7 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
+use tokio::sync::Mutex;
 
 /// How to reach a token and run its worker.
 #[derive(Clone, Debug)]
@@ -76,18 +77,43 @@ pub struct WrappedKey {
 #[derive(Clone, Debug)]
 pub struct Token {
     pub(super) settings: Arc<TokenSettings>,
-    supervisor: Supervisor,
+    pub(super) pins: Pins,
+    /// Who changes something about a PIN, or needs it to stay.
+    pub(super) turn: Arc<Mutex<()>>,
+    pub(super) supervisor: Supervisor,
     capabilities: Arc<RwLock<Option<Capabilities>>>,
+}
+
+/// The PINs of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    pub(super) user: Arc<PinKeeper>,
+    /// None if the settings name no source.
+    pub(super) officer: Option<Arc<PinKeeper>>,
+}
+
+impl Pins {
+    fn new(settings: &TokenSettings) -> Self {
+        let (label, directory) = (&settings.address.label, &settings.state_directory);
+        let user = PinKeeper::new(label, settings.pin.clone(), RefusedPin::of_user(directory));
+        let officer = settings.so_pin.clone();
+        let officer =
+            officer.map(|source| PinKeeper::new(label, source, RefusedPin::of_security_officer(directory)));
+        Self { user: Arc::new(user), officer: officer.map(Arc::new) }
+    }
 }
 
 impl Token {
     /// A token with what is known of its capabilities; nothing is started.
     #[must_use]
     pub fn new(settings: TokenSettings, capabilities: Option<Capabilities>) -> Self {
+        let pins = Pins::new(&settings);
         let settings = Arc::new(settings);
         Self {
-            supervisor: Supervisor::new(Arc::clone(&settings)),
+            supervisor: Supervisor::new(Arc::clone(&settings), Arc::clone(&pins.user)),
             settings,
+            pins,
+            turn: Arc::default(),
             capabilities: Arc::new(RwLock::new(capabilities)),
         }
     }
@@ -376,7 +402,7 @@ impl Token {
         }
     }
 
-    async fn done(&self, operation: Operation, limit: Duration) -> Result<(), TokenError> {
+    pub(super) async fn done(&self, operation: Operation, limit: Duration) -> Result<(), TokenError> {
         match self.call(operation, Lane::Batch, limit).await? {
             Answer::Done => Ok(()),
             other => Err(out_of_turn(&other)),
