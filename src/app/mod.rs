@@ -11,6 +11,7 @@ mod limits;
 pub mod serve;
 pub mod settings;
 mod softhsm;
+mod unsettled;
 pub mod start;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Local files: read, written new and private, and secrets from them or from a prompt.
 
 use super::exit::CliError;
+use crate::base::secret::Secret;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat_with};
 use std::{
     fs,
@@ -132,6 +133,14 @@ fn prompt() -> Result<Zeroizing<String>, CliError> {
     } else {
         Err(CliError::invalid("the two passphrases differ", "type the same one twice"))
     }
+}
+
+/// What asks the person at the terminal for the PIN of a token; none where there is no terminal.
+pub(super) fn ask_for_pin() -> Option<fn(&str) -> io::Result<Secret>> {
+    let ask: fn(&str) -> io::Result<Secret> = |token| {
+        rpassword::prompt_password(format!("PIN of token {token}: ")).map(|pin| Secret::new(pin.into_bytes()))
+    };
+    io::stdin().is_terminal().then_some(ask)
 }
 
 /// Asks a question whose answer must be yes.

@@ -1,7 +1,7 @@
 //! What answers a command: the service at a URL, the service of the instance directory, or the instance in this
 //! process if no service runs there.
 
-use super::{Arguments, exit::CliError};
+use super::{Arguments, exit::CliError, files};
 use crate::app::{
     settings::Environment,
     start::{self, Running},
@@ -73,7 +73,7 @@ impl Reached {
         };
         match socket::connect(directory).await {
             Some(client) => Ok(Self::Service(client)),
-            None => Ok(Self::Here(Box::new(start::open(directory).await.map_err(CliError::app)?))),
+            None => Ok(Self::Here(Box::new(start::open(directory, files::ask_for_pin()).await.map_err(CliError::app)?))),
         }
     }
 

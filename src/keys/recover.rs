@@ -27,15 +27,14 @@ pub struct Comparison {
     pub unrecorded: Vec<String>,
 }
 
-/// Ends open intents. Does nothing, and asks nothing of the token, if there are none.
+/// Ends open intents, up to this number: those of a process that is gone. Does nothing, and asks nothing of the token,
+/// if there are none.
 ///
 /// # Errors
-/// The token is away or locked: the intents stay open for the next start.
-pub async fn settle(keys: &Keys) -> Result<usize, KeyError> {
-    let open = keys.audit.open_intents().await?;
-    if open.is_empty() {
-        return Ok(0);
-    }
+/// The token is away or locked: the intents stay open for the next time.
+pub async fn settle_until(keys: &Keys, last: u64) -> Result<usize, KeyError> {
+    let mut open = keys.audit.open_intents().await?;
+    open.retain(|intent| intent.seq <= last);
     for intent in &open {
         settle_one(keys, intent).await?;
     }

@@ -11,7 +11,7 @@ use super::{
         Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
         OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
     },
-    pin::{PinKeeper, PinSource, RefusedPin},
+    pin::{AskPin, PinKeeper, PinSource, RefusedPin},
     queue::Lane,
     supervisor::Supervisor,
 };
@@ -411,6 +411,15 @@ impl Token {
 }
 
 impl TokenSettings {
+    /// The same with somebody to ask for the PIN, where the settings say that a person gives it.
+    #[must_use]
+    pub fn asking(mut self, ask: Option<&AskPin>) -> Self {
+        if let (PinSource::Prompt(asked), Some(ask)) = (&mut self.pin, ask) {
+            *asked = Some(ask.clone());
+        }
+        self
+    }
+
     /// A worker's first request; it holds the lock of this name while it lives.
     pub(super) fn open(&self, lock_name: &str) -> Operation {
         Operation::Open(OpenToken {
