@@ -141,7 +141,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
 /// KEKs, CA, audit key, their files.
 async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> Result<InitAnswer, AppError> {
     let description = keys.home().describe().await?;
-    probe(keys).await?;
+    probe(keys, keys.home()).await?;
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
     authority::publish(keys, directory).await?;

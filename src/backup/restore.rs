@@ -24,7 +24,7 @@ use crate::ceremony::{
 };
 use crate::commands::Progress;
 use crate::db::commit;
-use crate::keys::{destroy::destroy, recover::compare, restored};
+use crate::keys::{destroy::destroy, presence::compare, restored};
 use serde_json::json;
 
 /// Puts the keys of an archive back: of the one given, or of the newest at the destination.
@@ -153,7 +153,7 @@ async fn put_all_back(
     settle_audit_key(backups).await?;
     note_archive(backups, &task.archive, Some(&open.inventory)).await?;
     // What did not come back, since it never leaves a token, shows as missing from now on.
-    compare(&backups.keys).await?;
+    compare(&backups.keys, backups.keys.home()).await?;
     Ok(work.answer)
 }
 

@@ -132,7 +132,7 @@ async fn wrap_all(backups: &Backups, records: &[KeyRecord], progress: &Progress)
 
 async fn wrap(keys: &Keys, key: &KeyRecord, purpose: KekPurpose) -> Result<(KekRef, Vec<u8>), KeyError> {
     let kek = keks::current(keys, purpose).await?;
-    let bytes = keys.home().wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
+    let bytes = keys.token(&key.token)?.wrap(key.id, key.public_key()?.sha256(), kek.id, purpose).await?;
     Ok((KekRef { id: kek.id, purpose, kcv: kek.kcv }, bytes))
 }
 

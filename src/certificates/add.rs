@@ -59,8 +59,9 @@ pub(super) async fn attach(
 ) -> Result<CertificateView, CertificateError> {
     let view = view(keys, key, chain)?;
     let detail = json!({ "certificate": view.id, "subject": view.subject, "issuer": view.issuer });
+    let token = keys.token(&key.token)?;
     let intent = keys.audit.intent(caller, "certificate.add", &key.object(), detail).await?;
-    if let Err(error) = keys.home().store_certificate(object(key, chain)).await {
+    if let Err(error) = token.store_certificate(object(key, chain)).await {
         keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
         return Err(error.into());
     }
@@ -78,7 +79,7 @@ pub(super) async fn attach(
 pub async fn store_objects(keys: &Keys, key: &KeyRecord, pems: &[String]) -> Result<(), CertificateError> {
     for pem in pems.iter().rev() {
         let chain = Certificate::chain_from_bytes(pem.as_bytes())?;
-        keys.home().store_certificate(object(key, &chain)).await?;
+        keys.token(&key.token)?.store_certificate(object(key, &chain)).await?;
     }
     Ok(())
 }

@@ -164,6 +164,7 @@ fn spec(label: &'static str, policy: KeyPolicy, purpose: Purpose) -> KeySpec {
         purpose,
         approvals: 0,
         comment: String::new(),
+        token: None,
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn self_sign(
         not_before: keys.clock.now(),
         days,
     };
-    let signer = TokenSigner::new(keys.home(), &key, algorithm)?;
+    let signer = TokenSigner::new(keys.token(&key.token)?, &key, algorithm)?;
     let public_key = key.public_key()?;
     let work = issue(&template, &public_key, Issuer::Itself, &signer);
     let detail = json!({ "subject": request.subject, "san": request.san, "days": days, "algorithm": algorithm });

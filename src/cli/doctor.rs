@@ -9,7 +9,7 @@ use crate::token::api::{AlgorithmCapability, Capabilities};
 
 pub(super) async fn run(client: &Client, output: Output) -> Result<(), CliError> {
     output.say("trying the token out on scratch session objects …");
-    output.answer(&client.probe().await?, show);
+    output.answer(&client.probe(&client.tokens().await?.items[0].label).await?, show);
     Ok(())
 }
 

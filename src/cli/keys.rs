@@ -40,6 +40,9 @@ pub(super) enum Key {
         /// Free text
         #[arg(long, default_value = "", hide_default_value = true)]
         comment: String,
+        /// Token to make it in [default: the instance's own]
+        #[arg(long, value_name = "LABEL")]
+        token: Option<String>,
     },
     /// Every key
     List,
@@ -101,9 +104,9 @@ pub(super) enum Key {
 
 pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) -> Result<(), CliError> {
     match key {
-        Key::Generate { label, algorithm, policy, purpose, approvals, comment } => {
-            let request =
-                GenerateRequest { label, algorithm, policy: Some(policy), purpose: Some(purpose), approvals, comment };
+        Key::Generate { label, algorithm, policy, purpose, approvals, comment, token } => {
+            let (policy, purpose) = (Some(policy), Some(purpose));
+            let request = GenerateRequest { label, algorithm, policy, purpose, approvals, comment, token };
             output.answer(&client.generate_key(&request).await?, show);
             Ok(())
         }

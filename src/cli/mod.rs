@@ -21,6 +21,7 @@ mod output;
 mod reach;
 mod serve;
 mod status;
+mod token;
 
 use crate::app::{
     description, errors_page,
@@ -68,6 +69,9 @@ enum Command {
     Status,
     /// What the token can do, tried out, and what that means
     Doctor,
+    /// The tokens where the keys are
+    #[command(subcommand)]
+    Token(token::Token),
     /// Keys in the token
     #[command(subcommand)]
     Key(keys::Key),
@@ -189,6 +193,7 @@ async fn with_instance(
         Command::Kek(kek) => ceremonies::run_kek(&kek, client, output).await,
         Command::Key(key) => keys::run(key, client, yes, output).await,
         Command::Status => status::run(client, place, output).await,
+        Command::Token(token) => token::run(token, client, output).await,
         // Handled before an instance is opened.
         Command::Completions(_)
         | Command::Errors

@@ -4,6 +4,7 @@ use super::{
     exit::CliError,
     output::{Output, lines, second},
     reach::Place,
+    token::comparison,
 };
 use crate::backup::api::{BackupView, CoverageSummary};
 use crate::base::{custody::Posture, fault::Report};
@@ -80,21 +81,8 @@ fn place(place: &Place) -> (&'static str, String) {
 }
 
 fn token(token: &TokenView) -> Vec<(&'static str, String)> {
-    let mut said = vec![
-        ("token", token.uri.clone()),
-        ("module", token.module.clone()),
-        ("keys", format!("{} in the token", token.keys.present)),
-    ];
-    let lists = [
-        ("MISSING", &token.keys.missing, "in the inventory, not in the token: restore them"),
-        ("REPLACED", &token.keys.replaced, "another public key than recorded: not used"),
-        ("unrecorded", &token.keys.unrecorded, "in the token, not in the inventory"),
-    ];
-    for (name, labels, meaning) in lists {
-        if !labels.is_empty() {
-            said.push((name, format!("{} ({meaning})", labels.join(", "))));
-        }
-    }
+    let mut said = vec![("token", token.uri.clone()), ("module", token.module.clone())];
+    said.extend(comparison(token));
     said
 }
 

@@ -12,7 +12,7 @@ use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
     CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
 };
-use crate::token::api::{Capabilities, TokenView};
+use crate::token::api::{Capabilities, TokenList, TokenView};
 use ::http::Method;
 
 /// Every method's errors: the API refused, or its answer cannot be read.
@@ -27,8 +27,16 @@ impl Client {
         self.get("/token").await
     }
 
-    pub async fn probe(&self) -> Result<Capabilities, ClientError> {
-        self.post("/token/probe", &()).await
+    pub async fn tokens(&self) -> Result<TokenList, ClientError> {
+        self.get("/tokens").await
+    }
+
+    pub async fn token_named(&self, token: &str) -> Result<TokenView, ClientError> {
+        self.get(&format!("/tokens/{}", encode(token))).await
+    }
+
+    pub async fn probe(&self, token: &str) -> Result<Capabilities, ClientError> {
+        self.post(&format!("/tokens/{}/probe", encode(token)), &()).await
     }
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {

@@ -78,7 +78,7 @@ async fn release(keys: &Keys, key: &KeyRecord, request: &ExportRequest) -> Resul
     };
     let public_key_der = key.public_key()?.der().to_vec();
     let order = ExportOrder { key: key.id, public_key_der, container, passphrase };
-    let file = keys.home().export(permit, order).await?;
+    let file = keys.token(&key.token)?.export(permit, order).await?;
     let view = ExportView {
         id: ExportId::new(),
         key: ExportedKey { id: key.id, label: key.label.clone() },

@@ -1,21 +1,76 @@
-//! `/token`.
+//! `/token`, the instance's own, and `/tokens`, all of them.
 
 use super::{
     Services,
+    body::Segment,
     openapi::TokenProblems,
     permit::{Keeper, Reader},
     problem::Failure,
 };
-use crate::keys::{probe, recover};
-use crate::token::api::{Capabilities, ComparisonView, TokenView};
+use crate::base::fault::Report;
+use crate::keys::{KeyError, presence, probe};
+use crate::token::{
+    Token, TokenError,
+    address::TokenDescription,
+    api::{Capabilities, ComparisonView, TokenList, TokenSummary, TokenView},
+};
 use axum::{Json, extract::State};
 
-/// Show the token and how it agrees with the inventory.
+/// Show the instance's own token and how it agrees with the inventory.
 #[utoipa::path(get, path = "/token", tag = "token", responses((status = 200, body = TokenView), TokenProblems))]
-pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<Json<TokenView>, Failure> {
-    let token = services.keys.home();
-    let comparison = recover::compare(&services.keys).await?;
-    let description = token.describe().await?;
+pub(super) async fn home(State(services): State<Services>, _: Reader) -> Result<Json<TokenView>, Failure> {
+    view(&services, services.keys.home()).await
+}
+
+/// List the tokens of the instance, the instance's own first.
+///
+/// One that is away is listed with the problem that it has.
+#[utoipa::path(get, path = "/tokens", tag = "token", responses((status = 200, body = TokenList)))]
+pub(super) async fn list(State(services): State<Services>, _: Reader) -> Json<TokenList> {
+    let home = services.keys.home().label().to_owned();
+    let mut looks = tokio::task::JoinSet::new();
+    for (place, token) in services.keys.tokens.iter().cloned().enumerate() {
+        looks.spawn(async move { (place, token.describe().await, token) });
+    }
+    let mut looks = looks.join_all().await;
+    looks.sort_by_key(|(place, ..)| *place);
+    let items = looks.into_iter().map(|(_, seen, token)| summary(&token, seen, &home)).collect();
+    Json(TokenList { items, next: None })
+}
+
+/// Show a token and how it agrees with the inventory.
+#[utoipa::path(
+    get, path = "/tokens/{token}", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    responses((status = 200, body = TokenView), TokenProblems),
+)]
+pub(super) async fn show(
+    State(services): State<Services>,
+    _: Reader,
+    Segment(token): Segment,
+) -> Result<Json<TokenView>, Failure> {
+    view(&services, services.keys.token(&token)?).await
+}
+
+/// Try out what a token can do.
+///
+/// Makes, wraps and destroys scratch keys of every algorithm; takes some seconds.
+#[utoipa::path(
+    post, path = "/tokens/{token}/probe", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    responses((status = 200, body = Capabilities), TokenProblems),
+)]
+pub(super) async fn probe(
+    State(services): State<Services>,
+    _: Keeper,
+    Segment(token): Segment,
+) -> Result<Json<Capabilities>, Failure> {
+    Ok(Json(probe::probe(&services.keys, services.keys.token(&token)?).await?))
+}
+
+async fn view(services: &Services, token: &Token) -> Result<Json<TokenView>, Failure> {
+    let comparison = presence::compare(&services.keys, token).await?;
+    let description = token.describe().await.map_err(KeyError::from)?;
     Ok(Json(TokenView {
         label: description.label.clone(),
         uri: description.uri(),
@@ -33,13 +88,16 @@ pub(super) async fn show(State(services): State<Services>, _: Reader) -> Result<
     }))
 }
 
-/// Try out what the token can do.
-///
-/// Makes, wraps and destroys scratch keys of every algorithm; takes some seconds.
-#[utoipa::path(
-    post, path = "/token/probe", tag = "token",
-    responses((status = 200, body = Capabilities), TokenProblems),
-)]
-pub(super) async fn probe(State(services): State<Services>, _: Keeper) -> Result<Json<Capabilities>, Failure> {
-    Ok(Json(probe::probe(&services.keys).await?))
+fn summary(token: &Token, seen: Result<TokenDescription, TokenError>, home: &str) -> TokenSummary {
+    let (uri, problem) = match seen {
+        Ok(description) => (Some(description.uri()), None),
+        Err(error) => (None, Some(Report::of(&error))),
+    };
+    TokenSummary {
+        label: token.label().to_owned(),
+        home: token.label() == home,
+        module: token.address().module.display().to_string(),
+        uri,
+        problem,
+    }
 }

@@ -57,6 +57,9 @@ pub struct GenerateRequest {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schema(max_length = 1024)]
     pub comment: String,
+    /// Label of the token to make it in; default the instance's own, which alone has KEKs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// A key.

@@ -28,7 +28,7 @@ pub async fn build(
     check_use(&KeyForUse::of(&key)?, algorithm)?;
     let subject: Subject = request.subject.parse()?;
     let names = request.san.iter().map(|name| name.parse()).collect::<Result<Vec<SubjectAltName>, _>>()?;
-    let signer = TokenSigner::new(keys.home(), &key, algorithm)?;
+    let signer = TokenSigner::new(keys.token(&key.token)?, &key, algorithm)?;
     let work = request::build(key.purpose, &subject, &names, &signer);
     let detail = json!({ "subject": request.subject, "san": request.san, "algorithm": algorithm });
     recorded(keys, caller, ("key.csr", &key.object(), detail), work).await

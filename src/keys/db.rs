@@ -2,6 +2,7 @@
 
 use super::{KeyRecord, api::CopyView, keks::KekRecord};
 use crate::base::{
+    custody::Presence,
     ids::{KeyId, KeySelector},
     time::Timestamp,
 };
@@ -69,6 +70,23 @@ pub(super) async fn page(db: &Database, after: &str, limit: u32) -> Result<Vec<K
 pub(super) async fn all(db: &Database) -> Result<Vec<KeyRecord>, DbError> {
     let rows = sqlx::query("SELECT * FROM keys ORDER BY label").fetch_all(db.reader()).await?;
     rows.iter().map(record).collect()
+}
+
+/// The keys of one token.
+pub(super) async fn in_token(db: &Database, token: &str) -> Result<Vec<KeyRecord>, DbError> {
+    let rows =
+        sqlx::query("SELECT * FROM keys WHERE token = $1 ORDER BY label").bind(token).fetch_all(db.reader()).await?;
+    rows.iter().map(record).collect()
+}
+
+/// Every key of a token that is away.
+pub(super) async fn mark_absent(transaction: &mut Transaction, token: &str) -> Result<(), DbError> {
+    sqlx::query("UPDATE keys SET presence = $2 WHERE token = $1 AND presence <> $2")
+        .bind(token)
+        .bind(Presence::Absent.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn refresh(transaction: &mut Transaction, key: &KeyRecord) -> Result<(), DbError> {

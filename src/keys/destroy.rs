@@ -9,6 +9,7 @@ use crate::base::{
     time::Timestamp,
 };
 use crate::db::commit;
+use crate::token::Token;
 use serde_json::json;
 
 /// Destroys a key; the answer names the copies that are still somewhere.
@@ -22,15 +23,17 @@ pub async fn destroy(keys: &Keys, caller: &Caller, selector: &KeySelector) -> Re
     if key.purpose.is_internal() {
         return Err(KeyError::Internal { key: key.label, purpose: key.purpose });
     }
-    let intent = keys.audit.intent(caller, "key.destroy", &key.object(), json!({ "policy": key.policy })).await?;
-    let objects = match keys.home().destroy(key.id).await {
+    let token = keys.token(&key.token)?;
+    let detail = json!({ "policy": key.policy, "token": key.token });
+    let intent = keys.audit.intent(caller, "key.destroy", &key.object(), detail).await?;
+    let objects = match token.destroy(key.id).await {
         Ok(objects) => objects,
         // Told that it failed, nobody expects it to be made up for when the token is back.
         Err(error) if error.is_before_the_token() => {
             keys.audit.conclude(&intent, Verdict::of_fault(&error, json!({}))).await?;
             return Err(error.into());
         }
-        Err(error) => match after_failure(keys, &key).await {
+        Err(error) => match after_failure(token, &key).await {
             // Gone after all.
             Some(false) => 0,
             Some(true) => {
@@ -63,7 +66,7 @@ pub(super) async fn finish(
 }
 
 /// Whether the key object is still in the token; none if that cannot be seen now.
-async fn after_failure(keys: &Keys, key: &KeyRecord) -> Option<bool> {
-    let seen = keys.home().keys().await.ok()?;
+async fn after_failure(token: &Token, key: &KeyRecord) -> Option<bool> {
+    let seen = token.keys().await.ok()?;
     Some(seen.iter().any(|object| object.id == key.id))
 }

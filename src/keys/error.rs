@@ -103,6 +103,18 @@ pub enum KeyError {
         /// Its state.
         state: KeyState,
     },
+    /// KEKs are in the instance's own token alone.
+    #[error(
+        "token `{token}` has no KEKs, which are in `{home}`, so a key there can only be `token-only`, not `{policy}`"
+    )]
+    KekElsewhere {
+        /// Label of the token.
+        token: String,
+        /// Label of the one that has them.
+        home: String,
+        /// What was asked for.
+        policy: KeyPolicy,
+    },
     /// The token did not do it.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -190,7 +202,7 @@ impl Fault for KeyError {
             Self::Database(error) => error.entry(),
             Self::InputMalformed { .. } => INPUT_MALFORMED,
             Self::Internal { .. } => INTERNAL,
-            Self::KekMissing { .. } => KEK_MISSING,
+            Self::KekElsewhere { .. } | Self::KekMissing { .. } => KEK_MISSING,
             Self::LabelMalformed { .. } => LABEL_MALFORMED,
             Self::LabelTaken { .. } => LABEL_TAKEN,
             Self::LimitMalformed { .. } => LIMIT_MALFORMED,

@@ -16,7 +16,7 @@ use crate::base::{
 };
 use crate::db::{Transaction, commit};
 use crate::pki::public_key::PublicKey;
-use crate::token::{api::Capabilities, message::NewKey};
+use crate::token::{Token, api::Capabilities, message::NewKey};
 use serde_json::json;
 
 /// What is to be made, checked.
@@ -34,9 +34,16 @@ pub struct KeySpec {
     pub approvals: u32,
     /// Free text.
     pub comment: String,
+    /// Label of the token to make it in; none for the instance's own.
+    pub token: Option<String>,
 }
 
 impl KeySpec {
+    /// The token to make the key in.
+    fn token<'a>(&self, keys: &'a Keys) -> Result<&'a Token, KeyError> {
+        self.token.as_deref().map_or_else(|| Ok(keys.home()), |label| keys.token(label))
+    }
+
     /// Checks a request and fills in the defaults of the posture.
     ///
     /// # Errors
@@ -62,6 +69,7 @@ impl KeySpec {
                 Posture::Rig => 0,
             }),
             comment: request.comment,
+            token: request.token,
         })
     }
 }
@@ -102,32 +110,39 @@ pub async fn make_in_place_of(
 }
 
 async fn make_new(keys: &Keys, caller: &Caller, spec: KeySpec, former: Option<KeyId>) -> Result<KeyRecord, KeyError> {
-    check_capability(keys, &spec).await?;
+    let token = spec.token(keys)?;
+    check_capability(keys, token, &spec).await?;
     let trusted_kek = match spec.policy.kek() {
         Some(purpose) => keks::current(keys, purpose).await?.trusted,
         None => false,
     };
     let id = KeyId::new();
-    let detail = json!({ "algorithm": spec.algorithm, "policy": spec.policy, "purpose": spec.purpose });
+    let (policy, purpose) = (spec.policy, spec.purpose);
+    let detail = json!({ "algorithm": spec.algorithm, "policy": policy, "purpose": purpose, "token": token.label() });
     let intent = keys.audit.intent(caller, "key.generate", &object(id, &spec.label), detail).await?;
-    match make_in_token(keys, id, &spec, trusted_kek).await {
+    match make_in_token((keys, token), id, &spec, trusted_kek).await {
         Ok(record) => match record_made(keys, &intent, &record, former).await {
             Ok(()) => Ok(record),
             Err(error @ KeyError::LabelTaken { .. }) => {
-                settle_failure(keys, &intent, id, &error).await?;
+                settle_failure((keys, token), &intent, id, &error).await?;
                 Err(error)
             }
             // The intent stays open, and recovery finds the pair by it.
             Err(error) => Err(error),
         },
         Err(error) => {
-            settle_failure(keys, &intent, id, &error).await?;
+            settle_failure((keys, token), &intent, id, &error).await?;
             Err(error)
         }
     }
 }
 
-async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool) -> Result<KeyRecord, KeyError> {
+async fn make_in_token(
+    (keys, token): (&Keys, &Token),
+    id: KeyId,
+    spec: &KeySpec,
+    trusted_kek: bool,
+) -> Result<KeyRecord, KeyError> {
     let new_key = NewKey {
         id,
         label: spec.label.clone(),
@@ -136,8 +151,8 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
         purpose: spec.purpose,
         trusted_kek,
     };
-    let capabilities = keys.home().capabilities().await?;
-    let made = keys.home().generate(new_key).await?;
+    let capabilities = token.capabilities().await?;
+    let made = token.generate(new_key).await?;
     Ok(KeyRecord {
         id,
         label: spec.label.clone(),
@@ -149,7 +164,7 @@ async fn make_in_token(keys: &Keys, id: KeyId, spec: &KeySpec, trusted_kek: bool
         origin: Origin::Generated,
         state: KeyState::Active,
         presence: Presence::Present,
-        token: keys.home().label().to_owned(),
+        token: token.label().to_owned(),
         public_key_pem: PublicKey::from_der(&made.public_key_der)?.to_pem()?,
         comment: spec.comment.clone(),
         created_at: keys.clock.now(),
@@ -176,19 +191,29 @@ async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(),
 }
 
 /// After a failure nothing of the key may stay; if that cannot be seen to now, the intent stays open for recovery.
-async fn settle_failure(keys: &Keys, intent: &Intent, id: KeyId, error: &KeyError) -> Result<(), KeyError> {
+async fn settle_failure(
+    (keys, token): (&Keys, &Token),
+    intent: &Intent,
+    id: KeyId,
+    error: &KeyError,
+) -> Result<(), KeyError> {
     // Whatever else was answered, a pair or half of one may be there.
-    let may_be_there = !matches!(error, KeyError::Token(token) if token.is_before_the_token());
-    if may_be_there && keys.home().destroy(id).await.is_err() {
+    let may_be_there = !matches!(error, KeyError::Token(cause) if cause.is_before_the_token());
+    if may_be_there && token.destroy(id).await.is_err() {
         return Ok(());
     }
     keys.audit.conclude(intent, Verdict::of_fault(error, json!({}))).await?;
     Ok(())
 }
 
-async fn check_capability(keys: &Keys, spec: &KeySpec) -> Result<(), KeyError> {
-    let capabilities = keys.home().capabilities().await?;
-    let token = keys.home().label().to_owned();
+async fn check_capability(keys: &Keys, token: &Token, spec: &KeySpec) -> Result<(), KeyError> {
+    let capabilities = token.capabilities().await?;
+    let label = token.label();
+    if spec.policy.kek().is_some() && label != keys.home().label() {
+        let (token, home) = (label.to_owned(), keys.home().label().to_owned());
+        return Err(KeyError::KekElsewhere { token, home, policy: spec.policy });
+    }
+    let token = label.to_owned();
     let seen = capabilities.algorithm(spec.algorithm);
     let cause = seen.and_then(|seen| seen.cause.clone()).unwrap_or_else(|| "not tried".to_owned());
     if !seen.is_some_and(|seen| seen.sign) {
@@ -223,6 +248,7 @@ mod tests {
             purpose: None,
             approvals: None,
             comment: String::new(),
+            token: None,
         }
     }
 

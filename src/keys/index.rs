@@ -32,6 +32,8 @@ pub struct KeyForUse {
     pub state: KeyState,
     /// SHA-256 of the DER SubjectPublicKeyInfo: the one key in the token that may sign for it.
     pub public_key_sha256: [u8; 32],
+    /// Label of the token that it is in.
+    pub token: Arc<str>,
     /// The key as audit records name it.
     pub object: Arc<ObjectRef>,
 }
@@ -84,6 +86,7 @@ impl KeyForUse {
             purpose: row.purpose,
             state: row.state,
             public_key_sha256: row.public_key()?.sha256(),
+            token: row.token.as_str().into(),
             object: row.object().into(),
         })
     }
@@ -153,6 +156,7 @@ mod tests {
             purpose: Purpose::Signing,
             state: KeyState::Active,
             public_key_sha256: [7; 32],
+            token: "rig".into(),
             object: ObjectRef::new("key", id, label).into(),
         }
     }

@@ -17,6 +17,7 @@ pub mod generate;
 pub mod index;
 pub mod keks;
 pub mod list;
+pub mod presence;
 pub mod probe;
 pub mod record;
 pub mod recover;

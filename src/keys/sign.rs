@@ -43,7 +43,7 @@ pub async fn sign(
         digests_sha256: hash_all(&inputs),
     };
     let job = SignJob { key: key.id, public_key_sha256: key.public_key_sha256, algorithm, inputs };
-    let signatures = keys.home().sign(&caller.principal().id, job).await?;
+    let signatures = keys.token(&key.token)?.sign(&caller.principal().id, job).await?;
     keys.audit.signed(caller, &record)?;
     let signatures = signatures.iter().map(|signature| Base64::encode_string(signature)).collect();
     Ok(SignAnswer { key: key.id, algorithm, signatures })
@@ -130,6 +130,7 @@ mod tests {
             purpose: Purpose::Signing,
             state: KeyState::Active,
             public_key_sha256: [7; 32],
+            token: "rig".into(),
             object: ObjectRef::new("key", id, "web").into(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Capabilities are stored, and asked before an operation.
 
-use crate::base::algorithm::KeyAlgorithm;
+use crate::base::{algorithm::KeyAlgorithm, fault::Report};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,6 +63,30 @@ pub struct TokenView {
     pub firmware: String,
     /// How inventory and token agree.
     pub keys: ComparisonView,
+}
+
+/// The tokens of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenList {
+    /// The instance's own first.
+    pub items: Vec<TokenSummary>,
+    /// Always none: there are few.
+    pub next: Option<String>,
+}
+
+/// A token among others.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenSummary {
+    /// Label.
+    pub label: String,
+    /// Whether it is the instance's own, with the CA's key, the audit key and the KEKs.
+    pub home: bool,
+    /// Path of the module.
+    pub module: String,
+    /// RFC 7512, with the serial number; none if the token cannot be used now.
+    pub uri: Option<String>,
+    /// Why it cannot be used now.
+    pub problem: Option<Report>,
 }
 
 /// How inventory and token agree.

@@ -281,6 +281,12 @@ crate::catalogue! {
 }
 
 impl TokenError {
+    /// Whether the token is not there, or not to be told from others: its keys are absent then.
+    #[must_use]
+    pub const fn is_absence(&self) -> bool {
+        matches!(self, Self::ModuleUnusable { .. } | Self::TokenAbsent { .. } | Self::TokenAmbiguous { .. })
+    }
+
     /// Whether the request that ended so never came to the token, so that nothing in it can have changed.
     #[must_use]
     pub const fn is_before_the_token(&self) -> bool {

@@ -183,16 +183,23 @@ impl Token {
     /// # Errors
     /// The token is absent, locked, or does not answer.
     pub async fn keys(&self) -> Result<Vec<TokenKey>, TokenError> {
-        let count = self.count(Operation::Refresh).await?;
-        let mut keys = Vec::with_capacity(count);
-        while keys.len() < count {
+        self.count(Operation::Refresh).await?;
+        self.indexed_keys().await
+    }
+
+    /// Every key that the token had when the worker last read its objects.
+    ///
+    /// # Errors
+    /// The token is absent, locked, or does not answer.
+    pub async fn indexed_keys(&self) -> Result<Vec<TokenKey>, TokenError> {
+        let mut keys = Vec::new();
+        loop {
             match self.call(Operation::List { offset: keys.len() }, Lane::Batch, LONG).await? {
-                Answer::Keys(page) if page.is_empty() => break,
+                Answer::Keys(page) if page.is_empty() => return Ok(keys),
                 Answer::Keys(page) => keys.extend(page),
                 other => return Err(out_of_turn(&other)),
             }
         }
-        Ok(keys)
     }
 
     /// Every KEK in the token.

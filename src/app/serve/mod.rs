@@ -15,6 +15,7 @@ use super::{
 };
 use crate::certificates::authority;
 use crate::http::router;
+use crate::keys::presence;
 use bind::Listeners;
 use connections::{Connections, END_LIMIT};
 use sd_notify::NotifyState;
@@ -77,7 +78,9 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     announce(&ready);
     tracing::info!(url = ready.url, socket = %ready.socket.display(), "serving");
     notify(&[NotifyState::Ready]);
+    let presence = tokio::spawn(presence::watch(opened.keys.clone()));
     watch(opened, &tls, &connections, signals).await;
+    presence.abort();
     notify(&[NotifyState::Stopping]);
     opened.services.health.drain();
     accepting.stop();

@@ -187,6 +187,8 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         keys::sign,
         metrics::show,
         show,
+        token::home,
+        token::list,
         token::probe,
         token::show,
         whoami::show,

@@ -116,7 +116,10 @@ impl Crew {
 
     fn serve(&self, seat: &mut Seat, job: &Job) {
         let (result, fate) = self.perform(seat, job);
-        self.answer(job.request.id, result);
+        // Unanswered, what can be repeated is asked of the next worker, or told why there is none.
+        if fate == Fate::GoOn || result.is_ok() || !job.request.operation.is_repeatable() {
+            self.answer(job.request.id, result);
+        }
         if fate == Fate::End {
             self.give_up();
         }

@@ -119,6 +119,8 @@ fn nothing_that_can_be_read_gives_a_private_key() {
         ("/keys/{key}", &["key", "show", "web"]),
         ("/keys/{key}/public", &["key", "public", "web"]),
         ("/token", &["status"]),
+        ("/tokens", &["token", "list"]),
+        ("/tokens/{token}", &["token", "show", "keyward"]),
     ];
 
     // Routes that no command reads, or not with such an answer: at the socket.

@@ -108,6 +108,7 @@ async fn p256(keys: &Keys, caller: &Caller, label: &str) -> KeyRecord {
         purpose: None,
         approvals: None,
         comment: String::new(),
+        token: None,
     };
     generate(keys, caller, request).await.unwrap()
 }

@@ -1,9 +1,14 @@
 //! The rig's token from two other sides: through `PyKCS11` as another program, and through keyward's own pool.
 
-use super::Rig;
+use super::{Rig, run};
 use keyward::{app::settings::Settings, base::ids::KeyId, pki::public_key::PublicKey, token::TokenSettings};
 use serde_json::Value;
-use std::{os::unix::fs::symlink, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::PathBuf,
+    process::Command,
+};
 
 /// `CKO_CERTIFICATE`.
 pub(crate) const CERTIFICATE: u64 = 1;
@@ -66,6 +71,23 @@ impl Rig {
         TokenSettings { executable, sessions, ..settings }
     }
 
+    /// Adds a further token to the instance, in SoftHSM folders of its own; gives their configuration.
+    pub(crate) fn further_token(&self, label: &str) -> PathBuf {
+        let (folder, conf) = (self.path(label), self.path(&format!("{label}.conf")));
+        fs::create_dir_all(folder.join("tokens")).unwrap();
+        fs::write(&conf, format!("directories.tokendir = {}\n", folder.join("tokens").display())).unwrap();
+        let init = ["--init-token", "--free", "--label", label, "--so-pin", "87654321", "--pin", "123456"];
+        run(Command::new("softhsm2-util").args(init).env("SOFTHSM2_CONF", &conf)).succeeded();
+        let pin = self.write(&format!("{label}.pin"), "123456\n");
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = self.directory().join("keyward.toml");
+        let before = fs::read_to_string(&settings).unwrap();
+        let module = module_line(&before);
+        let section = format!("[[tokens]]\n{module}\nlabel = {label:?}\npin_file = {pin:?}\nsofthsm_conf = {conf:?}\n");
+        fs::write(&settings, format!("{before}\n{section}")).unwrap();
+        conf
+    }
+
     /// Id and public key of a key.
     pub(crate) fn id_and_public_key(&self, label: &str) -> (KeyId, PublicKey) {
         let key = self.json(&["key", "show", label]);
@@ -97,4 +119,9 @@ pub(crate) fn one(objects: &[Value], class: u64, label: &str) -> Value {
 /// The CKA_ID of a key, in hex, from its JSON.
 pub(crate) fn cka_id(key: &Value) -> String {
     key["id"].as_str().unwrap().replace('-', "")
+}
+
+/// The first line of keyward.toml that names a module.
+pub(crate) fn module_line(settings: &str) -> String {
+    settings.lines().find(|line| line.starts_with("module = ")).unwrap().to_owned()
 }

@@ -1,6 +1,6 @@
 //! A token that is away, and a module that is none.
 
-use crate::support::Rig;
+use crate::support::{Rig, pkcs11::module_line};
 use std::fs;
 
 #[test]
@@ -84,10 +84,6 @@ fn a_module_that_is_missing_or_no_pkcs11_library_is_named() {
 
     assert_eq!(rig.objects(), before);
     rig.key("web", "p256", "token-only");
-}
-
-fn module_line(settings: &str) -> String {
-    settings.lines().find(|line| line.starts_with("module = ")).unwrap().to_owned()
 }
 
 /// A shared library that is there and is no PKCS#11 module: the C library of this process.

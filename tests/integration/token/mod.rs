@@ -7,3 +7,4 @@ mod in_use;
 mod pin;
 mod replaced;
 mod secrets;
+mod several;
