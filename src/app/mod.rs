@@ -11,10 +11,10 @@ mod limits;
 pub mod serve;
 pub mod settings;
 mod softhsm;
-mod unsettled;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 pub mod worker;
 
 pub use error::AppError;

@@ -71,10 +71,7 @@ impl Running {
 ///
 /// # Errors
 /// There is none, it is in use, its settings or files are damaged, or the user is not known to it.
-pub async fn open(
-    directory: &Path,
-    ask: Option<fn(&str) -> io::Result<Secret>>,
-) -> Result<Running, AppError> {
+pub async fn open(directory: &Path, ask: Option<fn(&str) -> io::Result<Secret>>) -> Result<Running, AppError> {
     let opened = open_services(directory, ask.map(AskPin::new)).await?;
     let client = Client::new(InProcess { router: router(opened.services.clone()) });
     Ok(Running { opened, client })

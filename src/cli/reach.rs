@@ -73,8 +73,15 @@ impl Reached {
         };
         match socket::connect(directory).await {
             Some(client) => Ok(Self::Service(client)),
-            None => Ok(Self::Here(Box::new(start::open(directory, files::ask_for_pin()).await.map_err(CliError::app)?))),
+            None => {
+                Ok(Self::Here(Box::new(start::open(directory, files::ask_for_pin()).await.map_err(CliError::app)?)))
+            }
         }
+    }
+
+    /// Whether no service has it.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
     }
 
     /// The client of its API.

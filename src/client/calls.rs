@@ -12,7 +12,9 @@ use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
     CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
 };
-use crate::token::api::{Capabilities, TokenList, TokenView};
+use crate::token::api::{
+    Capabilities, ChangePinAnswer, ChangePinRequest, SealAnswer, TokenList, TokenView, UnlockRequest,
+};
 use ::http::Method;
 
 /// Every method's errors: the API refused, or its answer cannot be read.
@@ -37,6 +39,18 @@ impl Client {
 
     pub async fn probe(&self, token: &str) -> Result<Capabilities, ClientError> {
         self.post(&format!("/tokens/{}/probe", encode(token)), &()).await
+    }
+
+    pub async fn unlock_token(&self, token: &str, request: &UnlockRequest) -> Result<SealAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/unlock", encode(token)), request).await
+    }
+
+    pub async fn seal_token(&self, token: &str) -> Result<SealAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/seal", encode(token)), &()).await
+    }
+
+    pub async fn change_pin(&self, token: &str, request: &ChangePinRequest) -> Result<ChangePinAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/pin", encode(token)), request).await
     }
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {

@@ -25,6 +25,7 @@ pub mod restored;
 pub mod scope;
 pub mod sign;
 pub mod signer;
+pub mod token_pin;
 
 pub use error::KeyError;
 pub use record::KeyRecord;

@@ -97,8 +97,7 @@ impl Pins {
         let (label, directory) = (&settings.address.label, &settings.state_directory);
         let user = PinKeeper::new(label, settings.pin.clone(), RefusedPin::of_user(directory));
         let officer = settings.so_pin.clone();
-        let officer =
-            officer.map(|source| PinKeeper::new(label, source, RefusedPin::of_security_officer(directory)));
+        let officer = officer.map(|source| PinKeeper::new(label, source, RefusedPin::of_security_officer(directory)));
         Self { user: Arc::new(user), officer: officer.map(Arc::new) }
     }
 }

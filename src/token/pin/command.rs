@@ -57,7 +57,13 @@ impl PinCommand {
     /// Nothing of our environment is in the child's: what it needs, its own script says.
     fn spawn(&self) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear().env("PATH", PATH).current_dir("/").process_group(0).kill_on_drop(true);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .env("PATH", PATH)
+            .current_dir("/")
+            .process_group(0)
+            .kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 }

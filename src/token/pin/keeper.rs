@@ -1,6 +1,9 @@
 //! What stands before a PIN: gives it to a login unless it is sealed or was refused, and hears what came of it.
 
-use super::{PinSource, RefusedPin, replacement, tries::{self, Tries}};
+use super::{
+    PinSource, RefusedPin, replacement,
+    tries::{self, Tries},
+};
 use crate::base::secret::Secret;
 use crate::token::error::TokenError;
 use std::{

@@ -108,8 +108,7 @@ fn not_empty(pin: Secret) -> io::Result<Secret> {
     if pin.is_empty() { Err(io::Error::other("it is empty")) } else { Ok(pin) }
 }
 
-const NO_CREDENTIALS: &str =
-    "there is no CREDENTIALS_DIRECTORY: only a service that systemd started has credentials";
+const NO_CREDENTIALS: &str = "there is no CREDENTIALS_DIRECTORY: only a service that systemd started has credentials";
 /// Longer than any token takes.
 const LONGEST_PIN_BYTES: usize = 1_024;
 
