@@ -324,3 +324,111 @@ impl PinKeeper {
 const GIVEN: &str = "`token unlock`";
 /// In place of a return code.
 const BEFORE: &str = "as before; not sent again";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::OpenOptionsExt as _, path::Path};
+
+    fn put(path: &Path, pin: &str) {
+        use std::io::Write as _;
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .unwrap()
+            .write_all(pin.as_bytes())
+            .unwrap();
+    }
+
+    fn secret(pin: &str) -> Secret {
+        Secret::new(pin.as_bytes().to_vec())
+    }
+
+    /// A keeper whose PIN file says `old`.
+    fn keeper(directory: &Path) -> PinKeeper {
+        put(&directory.join("pin"), "old");
+        PinKeeper::new("t", PinSource::File(directory.join("pin")), RefusedPin::of_user(directory))
+    }
+
+    async fn offered(keeper: &PinKeeper) -> Vec<String> {
+        let candidates = keeper.candidates().await.unwrap();
+        candidates.iter().map(|candidate| String::from_utf8(candidate.pin.expose().to_vec()).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_outcome_nobody_knows_offers_the_old_pin_and_then_the_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = keeper(directory.path());
+        first.begin_change(&secret("new")).unwrap();
+
+        let restarted = PinKeeper::new("t", first.source.clone(), RefusedPin::of_user(directory.path()));
+        assert_eq!(offered(&restarted).await, ["old", "new"]);
+        let mut candidates = restarted.candidates().await.unwrap();
+        restarted.refused(&candidates[0], "CKR_PIN_INCORRECT".to_owned());
+
+        assert_eq!(offered(&restarted).await, ["new"], "a refused PIN is not sent again");
+        restarted.accepted(&candidates.remove(1));
+        assert_eq!(fs::read_to_string(directory.path().join("pin")).unwrap(), "new");
+        assert_eq!(offered(&restarted).await, ["new"]);
+    }
+
+    #[tokio::test]
+    async fn a_login_while_a_change_is_under_way_says_nothing_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let keeper = keeper(directory.path());
+        keeper.begin_change(&secret("new")).unwrap();
+
+        let present = keeper.candidate().await.unwrap();
+        keeper.accepted(&present);
+
+        assert!(keeper.finish_change().unwrap());
+        assert_eq!(offered(&keeper).await, ["new"]);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_the_token_refused_leaves_the_old_pin_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let keeper = keeper(directory.path());
+        keeper.begin_change(&secret("new")).unwrap();
+
+        keeper.cancel_change();
+
+        assert_eq!(offered(&keeper).await, ["old"]);
+        assert!(!directory.path().join("pin.new").exists());
+    }
+
+    #[tokio::test]
+    async fn a_sealed_token_gives_no_pin_until_one_is_given() {
+        let directory = tempfile::tempdir().unwrap();
+        let keeper = keeper(directory.path());
+
+        keeper.seal();
+        let sealed = keeper.candidates().await.unwrap_err();
+        let given = keeper.given(secret("given")).unwrap();
+        keeper.hold(given);
+
+        assert_eq!(sealed, TokenError::Sealed { token: "t".to_owned() });
+        assert_eq!(offered(&keeper).await, ["given"]);
+        keeper.use_source().unwrap();
+        assert_eq!(offered(&keeper).await, ["old"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_refused_pins_the_right_one_waits_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let keeper = keeper(directory.path());
+        for wrong in ["1", "2", "3", "4", "5"] {
+            let given = keeper.given(secret(wrong)).unwrap();
+            keeper.refused(&given, "CKR_PIN_INCORRECT".to_owned());
+        }
+
+        let refusal = keeper.candidates().await.unwrap_err();
+        tokio::time::advance(std::time::Duration::from_secs(15 * 60)).await;
+
+        assert_eq!(refusal, TokenError::PinTries { token: "t".to_owned(), tries: 5, minutes: 15 });
+        assert_eq!(offered(&keeper).await, ["old"]);
+    }
+}
