@@ -566,6 +566,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_worker_that_comes_after_its_token_was_sealed_gets_no_job_and_ends() {
+        let shared = shared();
+        let (_, outcome) = ask(&shared, Operation::Probe);
+        let (worker, mut reader, writer) = worker();
+
+        shared.user.seal();
+        let serving = serve(&shared, worker);
+        assert!(reader.next::<Request>().await.unwrap().is_none(), "the child sees the end");
+        drop((reader, writer));
+        serving.await.unwrap();
+        assert!(shared.mourn(), "somebody waits");
+        let refusal = shared.start().await.err().unwrap();
+        shared.refuse_all(&refusal);
+
+        assert!(matches!(outcome.await.unwrap(), Err(TokenError::Sealed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_retires_finishes_what_it_has_begun_and_the_next_one_serves() {
+        let shared = shared();
+        let (first, mut reader, mut writer) = worker();
+        let serving = serve(&shared, first);
+        let (begun, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+
+        shared.retire().await;
+        assert!(reader.next::<Request>().await.unwrap().is_none(), "the child sees the end");
+        reply(&mut writer, begun, Ok(Answer::Count(3))).await;
+        drop((reader, writer));
+        serving.await.unwrap();
+
+        assert!(matches!(outcome.await.unwrap(), Ok(Answer::Count(3))));
+        assert!(!shared.mourn(), "nobody waits");
+        assert!(matches!(shared.state().life, Life::Idle), "and the next who asks starts another one");
+    }
+
+    #[tokio::test]
     async fn a_worker_that_cannot_be_started_is_not_tried_without_end() {
         let shared = shared();
         shared.state().life = Life::Idle;

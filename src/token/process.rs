@@ -7,6 +7,7 @@ use super::{
     message::{Answer, Operation, PlainSecret, RequestRef, Response},
     pin::{Candidate, PinKeeper},
     pool::TokenSettings,
+    softhsm,
     worker::FINISH_WITHIN,
 };
 use std::{os::unix::net::UnixStream as StdUnixStream, process::Stdio, time::Duration};
@@ -33,6 +34,10 @@ impl Worker {
     pub(super) async fn start(settings: &TokenSettings, user: &PinKeeper) -> Result<Self, TokenError> {
         // Without a process for each caller of a sealed token.
         user.check_unsealed()?;
+        // The worker before may have been killed in the midst of a login.
+        if let Err(error) = softhsm::mend(&settings.state_directory) {
+            tracing::warn!(%error, "SoftHSM's file cannot be looked after");
+        }
         let mut worker = Self::open(settings, SERVING_LOCK).await?;
         let mut refusal = None;
         for candidate in user.candidates().await? {

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Keeps a copy of the file of each token in an instance directory while it is whole, and puts it back when it was cut;
-/// for a process that has no worker yet.
+/// for the time between two workers.
 ///
 /// # Errors
 /// A file cannot be written.

@@ -1,10 +1,15 @@
 //! A new PIN for a token: who serves goes on, and a kill at any point leaves the PIN that the token has.
 
-use super::{faults::children, sources::set_source};
+use super::{
+    faults::{children, worker},
+    sources::set_source,
+};
 use crate::support::{Rig, service::Service};
+use keyward::{base::secret::Secret, token::Token};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
+use tokio::task::yield_now;
 
 const NEW: &str = "a-new-pin-of-the-test";
 
@@ -136,6 +141,36 @@ fn a_kill_while_the_pin_is_changed_leaves_a_rig_that_works() {
         assert!(!beside(&rig).exists());
         assert!(takes(&rig, &rig.pin()), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_while_it_changes_the_pin_leaves_the_answer_true() {
+    let rig = Rig::new();
+    let settings = rig.token_settings(1);
+    let executable = settings.executable.clone();
+    let token = Token::new(settings, None);
+    for round in 0..4 {
+        token.describe().await.unwrap();
+        let before = rig.pin();
+        let new = format!("pin-of-round-{round}");
+        let changing = token.change_pin(Secret::new(new.clone().into_bytes()));
+        let killing = async {
+            while !beside(&rig).exists() && rig.pin() == before {
+                yield_now().await;
+            }
+            if let Some(worker) = worker(&executable) {
+                // One that has ended already is as dead.
+                let _ = kill_process(worker, Signal::KILL);
+            }
+        };
+
+        let (changed, ()) = tokio::join!(changing, killing);
+
+        assert_eq!(rig.pin(), if changed.is_ok() { new } else { before }, "{changed:?}");
+        token.describe().await.unwrap();
+        assert!(takes(&rig, &rig.pin()) && !beside(&rig).exists(), "{changed:?}");
+    }
+    token.close().await;
 }
 
 #[test]

@@ -100,6 +100,22 @@ fn a_wrong_pin_is_refused_at_unlock_and_sent_once() {
 }
 
 #[test]
+fn a_wrong_pin_is_refused_at_unlock_also_while_somebody_is_logged_in() {
+    let rig = Rig::new();
+    rig.key("web", "p256", "token-only");
+    let service = Service::start(&rig);
+    rig.assert_signs("web", &rig.public_key("web"));
+
+    rig.refused(&["token", "unlock", "--pin-file", &pin_file(&rig, "0000")], 7, "pin-refused");
+
+    rig.assert_signs("web", &rig.public_key("web"));
+    for worker in children(service.pid().as_raw_pid()) {
+        kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    }
+    rig.assert_signs("web", &rig.public_key("web"));
+}
+
+#[test]
 fn after_five_wrong_pins_none_is_sent_for_a_while_not_even_the_right_one() {
     let (rig, service) = sealed();
     let right = pin_file(&rig, &rig.pin());
@@ -133,7 +149,7 @@ fn a_token_that_is_sealed_has_no_worker_and_its_source_is_not_read_until_somebod
     assert_eq!(answer, json!({ "token": "keyward", "sealed": true }));
     assert_eq!(children(service.pid().as_raw_pid()), Vec::<i32>::new());
     rig.refused(&sign, 7, "token-sealed");
-    rig.refused(&GENERATE, 7, "token-sealed");
+    rig.refused(&["key", "generate", "other", "--algorithm", "p256"], 7, "token-sealed");
     assert_eq!(rig.json(&["token", "unlock", "keyward", "--source"])["sealed"], false);
     rig.json(&sign);
     assert_eq!(records_of(&rig, "token.seal").len(), 2);

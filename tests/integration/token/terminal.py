@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import sys
+import termios
 
 
 def main(prompt, answer, *command):
@@ -26,6 +27,9 @@ def main(prompt, answer, *command):
             break
         shown += piece
         if prompt and prompt.encode() in shown:
+            # The prompt is shown before the terminal stops to show what is typed.
+            while termios.tcgetattr(terminal)[3] & termios.ECHO:
+                os.sched_yield()
             os.write(terminal, answer.encode() + b"\n")
             prompt = ""
     _, status = os.waitpid(pid, 0)
