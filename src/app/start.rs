@@ -13,7 +13,7 @@ use crate::commands::Commands;
 use crate::db::{Database, instance};
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex};
-use crate::token::{Token, TokenSettings, Tokens, api::Capabilities, pin::AskPin};
+use crate::token::{Token, TokenSettings, Tokens, adoptions::Adoptions, api::Capabilities, pin::AskPin};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
@@ -160,7 +160,8 @@ async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Inst
 async fn open_token(db: &Database, settings: TokenSettings) -> Result<Token, AppError> {
     let known = crate::db::tokens::capabilities(db, &settings.address.label).await?;
     let capabilities = known.and_then(|json| serde_json::from_str::<Capabilities>(&json).ok());
-    Ok(Token::new(settings, capabilities))
+    let adopted = Adoptions::new(crate::keys::adopt::adoptions(db, &settings.address.label).await?);
+    Ok(Token::new(TokenSettings { adopted, ..settings }, capabilities))
 }
 
 /// Carries requests to the router in this process, as its user.

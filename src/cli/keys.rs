@@ -10,7 +10,7 @@ use crate::base::{
     custody::{KeyPolicy, Presence, Purpose},
 };
 use crate::client::{Client, ClientError};
-use crate::keys::api::{CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
+use crate::keys::api::{AdoptRequest, AdoptionView, CsrRequest, GenerateRequest, KeyView, Page, SignRequest};
 use crate::pki::signature::digest as digest_of;
 use base64ct::{Base64, Encoding as _};
 use clap::Subcommand;
@@ -43,6 +43,32 @@ pub(super) enum Key {
         /// Token to make it in [default: the instance's own]
         #[arg(long, value_name = "LABEL")]
         token: Option<String>,
+    },
+    /// Take a key that another program made into the inventory; its object is not changed
+    #[command(after_help = "Examples:
+  keyward token scan
+  keyward key adopt web 'pkcs11:token=keyward;id=%01;type=private'
+  keyward key adopt old 'pkcs11:token=hsm;object=old' --policy token-only --public-key old.crt")]
+    Adopt {
+        /// Name in the inventory; the object keeps its own
+        label: String,
+        /// RFC 7512 URI of the private key, as `token scan` prints it
+        uri: String,
+        /// [default: what its attributes allow, `backup-only` if it can be wrapped]
+        #[arg(long)]
+        policy: Option<KeyPolicy>,
+        /// [default: tls, or secrets if it cannot sign]
+        #[arg(long)]
+        purpose: Option<Purpose>,
+        /// Approvals that an export needs [default: 0 in a rig, 1 in production]
+        #[arg(long, value_name = "N")]
+        approvals: Option<u32>,
+        /// At most 1,024 characters
+        #[arg(long, default_value = "", hide_default_value = true)]
+        comment: String,
+        /// Its public key, PEM, if the token does not tell it
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
     },
     /// Every key
     List,
@@ -108,6 +134,12 @@ pub(super) async fn run(key: Key, client: &Client, yes: bool, output: Output) ->
             let (policy, purpose) = (Some(policy), Some(purpose));
             let request = GenerateRequest { label, algorithm, policy, purpose, approvals, comment, token };
             output.answer(&client.generate_key(&request).await?, show);
+            Ok(())
+        }
+        Key::Adopt { label, uri, policy, purpose, approvals, comment, public_key } => {
+            let public_key_pem = public_key.as_deref().map(files::read_text).transpose()?;
+            let request = AdoptRequest { label, uri, policy, purpose, approvals, comment, public_key_pem };
+            output.answer(&client.adopt_key(&request).await?, show);
             Ok(())
         }
         Key::List => list(client, output).await,
@@ -218,7 +250,7 @@ async fn destroy(client: &Client, key: &str, yes: bool, output: Output) -> Resul
 }
 
 fn show(key: &KeyView) {
-    lines([
+    let mut said = vec![
         ("label", key.label.to_string()),
         ("id", key.id.to_string()),
         ("algorithm", key.algorithm.to_string()),
@@ -226,13 +258,31 @@ fn show(key: &KeyView) {
         ("purpose", key.purpose.to_string()),
         ("approvals", key.approvals.to_string()),
         ("origin", key.origin.to_string()),
+    ];
+    said.extend(key.adoption.iter().flat_map(adoption));
+    said.extend([
         ("state", format!("{}, {}", key.state, key.presence)),
         ("token", key.token.clone()),
         ("certificates", key.certificates.join("\n")),
         ("comment", key.comment.clone()),
         ("created", second(key.created_at)),
     ]);
+    lines(said);
     put(format_args!("{}", key.public_key_pem));
+}
+
+/// Where an adopted key came from, and what its object said of itself.
+fn adoption(adoption: &AdoptionView) -> [(&'static str, String); 2] {
+    let seen = adoption.attributes;
+    let evidence = [
+        ("made in this token", seen.local),
+        ("never extractable", seen.never_extractable),
+        ("extractable", seen.extractable),
+        ("wrapped by trusted keys only", seen.wrap_with_trusted),
+        ("the PIN is asked for each use", seen.always_authenticate),
+    ];
+    let evidence: Vec<_> = evidence.into_iter().filter_map(|(words, is_so)| is_so.then_some(words)).collect();
+    [("adopted from", adoption.uri.clone()), ("its attributes", evidence.join(", "))]
 }
 
 #[cfg(test)]

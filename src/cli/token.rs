@@ -6,7 +6,10 @@ use super::{
     output::{Output, lines, table},
 };
 use crate::client::Client;
-use crate::token::api::{ChangePinAnswer, ChangePinRequest, SealAnswer, TokenSummary, TokenView, UnlockRequest};
+use crate::token::api::{
+    ChangePinAnswer, ChangePinRequest, ObjectAttributes, ObjectList, ObjectView, SealAnswer, TokenSummary, TokenView,
+    UnlockRequest,
+};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -50,6 +53,14 @@ one that it has refused is not sent again.")]
         #[arg(long, value_name = "FILE")]
         new_pin_file: Option<PathBuf>,
     },
+    /// The private keys in a token, whoever made them, and which key of the inventory each is
+    #[command(after_help = "Example:
+  keyward token scan
+  keyward key adopt web 'pkcs11:token=keyward;id=%01;object=old;type=private'")]
+    Scan {
+        /// Label of the token [default: the instance's own]
+        token: Option<String>,
+    },
 }
 
 impl Token {
@@ -90,6 +101,10 @@ pub(super) async fn run(token: Token, client: &Client, output: Output) -> Result
             let token = label(client, token).await?;
             output.answer(&client.change_pin(&token, &ChangePinRequest { new_pin }).await?, show_change);
         }
+        Token::Scan { token } => {
+            let token = label(client, token).await?;
+            output.answer(&client.scan(&token).await?, scanned);
+        }
     }
     Ok(())
 }
@@ -117,6 +132,29 @@ fn show_change(answer: &ChangePinAnswer) {
         ("NOT IN", format!("{}: put the new PIN there before the next start of keyward", answer.source))
     };
     lines([("token", format!("{} has the new PIN", answer.token)), (name, source)]);
+}
+
+fn scanned(objects: &ObjectList) {
+    let row = |object: &ObjectView| {
+        [
+            object.label.clone(),
+            object.algorithm.map_or_else(|| "unknown".to_owned(), |algorithm| algorithm.to_string()),
+            leaves(object.attributes).to_owned(),
+            object.key.clone().unwrap_or_default(),
+            object.uri.clone(),
+        ]
+    };
+    table(["LABEL", "ALGORITHM", "LEAVES", "RECORDED AS", "URI"], objects.items.iter().map(row));
+}
+
+/// In which way the key can leave the token, if its attributes tell the truth.
+const fn leaves(attributes: ObjectAttributes) -> &'static str {
+    match attributes {
+        ObjectAttributes { sensitive: false, .. } => "in clear",
+        ObjectAttributes { extractable: false, .. } => "never",
+        ObjectAttributes { wrap_with_trusted: true, .. } => "by trusted keys",
+        _ => "wrapped",
+    }
 }
 
 fn row(token: &TokenSummary) -> [String; 4] {

@@ -10,10 +10,11 @@ use crate::commands::api::CommandView;
 use crate::export::api::{ExportRequest, ExportView};
 use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
-    CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer, SignRequest,
+    AdoptRequest, CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer, SignAnswer,
+    SignRequest,
 };
 use crate::token::api::{
-    Capabilities, ChangePinAnswer, ChangePinRequest, SealAnswer, TokenList, TokenView, UnlockRequest,
+    Capabilities, ChangePinAnswer, ChangePinRequest, ObjectList, SealAnswer, TokenList, TokenView, UnlockRequest,
 };
 use ::http::Method;
 
@@ -37,6 +38,10 @@ impl Client {
         self.get(&format!("/tokens/{}", encode(token))).await
     }
 
+    pub async fn scan(&self, token: &str) -> Result<ObjectList, ClientError> {
+        self.get(&format!("/tokens/{}/objects", encode(token))).await
+    }
+
     pub async fn probe(&self, token: &str) -> Result<Capabilities, ClientError> {
         self.post(&format!("/tokens/{}/probe", encode(token)), &()).await
     }
@@ -55,6 +60,10 @@ impl Client {
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {
         self.post("/keys", request).await
+    }
+
+    pub async fn adopt_key(&self, request: &AdoptRequest) -> Result<KeyView, ClientError> {
+        self.post("/adoptions", request).await
     }
 
     pub async fn keys(&self, after: Option<&str>) -> Result<Page<KeyView>, ClientError> {

@@ -10,8 +10,11 @@ use super::{
 use crate::base::{ids::KeySelector, principal::Caller};
 use crate::certificates::ids_of;
 use crate::keys::{
-    KeyRecord,
-    api::{CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer, SignRequest},
+    KeyRecord, adopt,
+    api::{
+        AdoptRequest, CsrRequest, DestroyAnswer, GenerateRequest, KeyView, Page, PageQuery, PemAnswer, SignAnswer,
+        SignRequest,
+    },
     csr, destroy, generate, list, scope, sign,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode};
@@ -29,6 +32,23 @@ pub(super) async fn generate(
 ) -> Result<(StatusCode, Json<KeyView>), Failure> {
     let record = generate::generate(&services.keys, &caller, request).await?;
     Ok((StatusCode::CREATED, Json(record.view(Vec::new()))))
+}
+
+/// Take a key of another program into the inventory.
+///
+/// Its object stays as it is. The key proves its public key by a signature.
+#[utoipa::path(
+    post, path = "/adoptions", tag = "keys",
+    request_body = AdoptRequest,
+    responses((status = 201, body = KeyView), Conflict, TokenProblems),
+)]
+pub(super) async fn adopt(
+    State(services): State<Services>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(request): JsonBody<AdoptRequest>,
+) -> Result<(StatusCode, Json<KeyView>), Failure> {
+    let record = adopt::adopt(&services.keys, &caller, request).await?;
+    Ok((StatusCode::CREATED, Json(view(&services, record).await?)))
 }
 
 /// List keys.
@@ -141,5 +161,6 @@ pub(super) async fn destroy(
 
 async fn view(services: &Services, record: KeyRecord) -> Result<KeyView, Failure> {
     let certificates = ids_of(&services.keys, record.id).await?;
-    Ok(record.view(certificates))
+    let adoption = adopt::adoption(&services.keys, &record).await?;
+    Ok(KeyView { adoption, ..record.view(certificates) })
 }

@@ -24,6 +24,7 @@ use axum::{
 /// The router of the agent API. Requests need a `Peer` extension.
 pub fn router(services: Services) -> Router {
     let api = Router::new()
+        .route("/adoptions", post(keys::adopt))
         .route("/audit/checkpoint", post(audit::checkpoint))
         .route("/audit/export", get(audit::export))
         .route("/audit/records", get(audit::records))
@@ -55,6 +56,7 @@ pub fn router(services: Services) -> Router {
         .route("/token", get(token::home))
         .route("/tokens", get(token::list))
         .route("/tokens/{token}", get(token::show))
+        .route("/tokens/{token}/objects", get(token::scan))
         .route("/tokens/{token}/probe", post(token::probe))
         .route("/whoami", get(whoami::show))
         .fallback(not_found)

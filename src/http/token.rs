@@ -8,13 +8,13 @@ use super::{
     problem::Failure,
 };
 use crate::base::{fault::Report, secret::Secret};
-use crate::keys::{KeyError, presence, probe, token_pin};
+use crate::keys::{KeyError, adopt, presence, probe, token_pin};
 use crate::token::{
     Token, TokenError,
     address::TokenDescription,
     api::{
-        Capabilities, ChangePinAnswer, ChangePinRequest, ComparisonView, SealAnswer, TokenList, TokenSummary,
-        TokenView, UnlockRequest,
+        Capabilities, ChangePinAnswer, ChangePinRequest, ComparisonView, ObjectList, SealAnswer, TokenList,
+        TokenSummary, TokenView, UnlockRequest,
     },
 };
 use axum::{Json, extract::State};
@@ -69,6 +69,23 @@ pub(super) async fn probe(
     Segment(token): Segment,
 ) -> Result<Json<Capabilities>, Failure> {
     Ok(Json(probe::probe(&services.keys, services.keys.token(&token)?).await?))
+}
+
+/// List the private keys in a token, whoever made them.
+///
+/// Each with its URI, what its attributes say, and which key of the inventory it is.
+#[utoipa::path(
+    get, path = "/tokens/{token}/objects", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    responses((status = 200, body = ObjectList), TokenProblems),
+)]
+pub(super) async fn scan(
+    State(services): State<Services>,
+    _: Keeper,
+    Segment(token): Segment,
+) -> Result<Json<ObjectList>, Failure> {
+    let items = adopt::scan(&services.keys, services.keys.token(&token)?).await?;
+    Ok(Json(ObjectList { items, next: None }))
 }
 
 /// Give the PIN of a token.

@@ -6,6 +6,7 @@ use crate::base::{
     ids::{KekId, KeyId, KeyLabel},
     time::Timestamp,
 };
+use crate::token::api::ObjectAttributes;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -95,6 +96,48 @@ pub struct KeyView {
     pub comment: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How it was adopted, if another program made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<AdoptionView>,
+}
+
+/// Takes a key of another program into the inventory. Its object is not changed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptRequest {
+    /// Unique name in the inventory; the object keeps its own.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    pub label: String,
+    /// RFC 7512 URI of the private key object: `id`, `object`, or both, and the `token`.
+    pub uri: String,
+    /// Default what its attributes allow: `backup-only` if it can be wrapped, else `token-only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<KeyPolicy>,
+    /// Default `tls`, or `secrets` if it cannot sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
+    /// Approvals that an export needs; default 0 in a rig, 1 in production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 4294967295_u32)]
+    pub approvals: Option<u32>,
+    /// Free text, at most 1,024 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(max_length = 1024)]
+    pub comment: String,
+    /// PEM public key or certificate of the key, if neither the object nor one beside it tells; the key must prove it by a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key_pem: Option<String>,
+}
+
+/// How a key came into the inventory that another program made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdoptionView {
+    /// RFC 7512 URI of the object, as it was then.
+    pub uri: String,
+    /// What it said of itself then.
+    pub attributes: ObjectAttributes,
+    /// When.
+    pub adopted_at: Timestamp,
 }
 
 /// `POST keys/{key}/csr`.

@@ -1,12 +1,15 @@
 //! SQL of keys, tombstones, KEKs and copies.
 
-use super::{KeyRecord, api::CopyView, keks::KekRecord};
+use super::{KeyRecord, adopt::Adoption, api::CopyView, keks::KekRecord};
 use crate::base::{
     custody::Presence,
     ids::{KeyId, KeySelector},
     time::Timestamp,
 };
 use crate::db::{Database, DbError, Transaction};
+use crate::pki::public_key::PublicKey;
+use crate::token::message::AdoptedKey;
+use base64ct::{Base64, Encoding as _};
 use sqlx::{FromRow, Row as _, sqlite::SqliteRow};
 use std::{fmt::Display, str::FromStr};
 
@@ -226,6 +229,54 @@ pub(super) async fn copies(db: &Database, key: KeyId) -> Result<Vec<CopyView>, D
     rows.iter().map(copy).collect()
 }
 
+/// Keeps which object a key is.
+pub(super) async fn insert_adoption(transaction: &mut Transaction, adoption: &Adoption) -> Result<(), DbError> {
+    sqlx::query(
+        "INSERT INTO adoptions (key_id, cka_id, cka_label, attributes, adopted_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(adoption.key.key.to_string())
+    .bind(Base64::encode_string(&adoption.key.cka_id))
+    .bind(Base64::encode_string(&adoption.key.label))
+    .bind(serde_json::to_string(&adoption.attributes).unwrap_or_default())
+    .bind(adoption.adopted_at.as_millis())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Which objects of this token are keys of the inventory.
+pub(super) async fn adoptions(db: &Database, token: &str) -> Result<Vec<AdoptedKey>, DbError> {
+    let rows = sqlx::query(ADOPTIONS).bind(token).fetch_all(db.reader()).await?;
+    rows.iter().map(|row| adoption_record(row).map(|adoption| adoption.key)).collect()
+}
+
+/// Which object this key is, if it was adopted.
+pub(super) async fn adoption(db: &Database, key: KeyId) -> Result<Option<Adoption>, DbError> {
+    let row = sqlx::query(ADOPTION).bind(key.to_string()).fetch_optional(db.reader()).await?;
+    row.as_ref().map(adoption_record).transpose()
+}
+
+fn adoption_record(row: &SqliteRow) -> Result<Adoption, DbError> {
+    let corrupt = |what, cause: String| DbError::Corrupt { what, cause };
+    let bytes = |what| {
+        let text: String = row.try_get(what)?;
+        Base64::decode_vec(&text).map_err(|error| corrupt(what, error.to_string()))
+    };
+    let pem: String = row.try_get("public_key_pem")?;
+    let public_key = PublicKey::from_pem(&pem).map_err(|error| corrupt("public_key_pem", error.to_string()))?;
+    let attributes: String = row.try_get("attributes")?;
+    Ok(Adoption {
+        key: AdoptedKey {
+            key: column(row, "key_id")?,
+            cka_id: bytes("cka_id")?,
+            label: bytes("cka_label")?,
+            public_key_der: public_key.der().to_vec(),
+        },
+        attributes: serde_json::from_str(&attributes).map_err(|error| corrupt("attributes", error.to_string()))?,
+        adopted_at: time(row, "adopted_at")?,
+    })
+}
+
 fn record(row: &SqliteRow) -> Result<KeyRecord, DbError> {
     let label: String = row.try_get("label")?;
     let approvals: i64 = row.try_get("approvals")?;
@@ -259,3 +310,8 @@ fn kek_record(row: &SqliteRow) -> Result<KekRecord, DbError> {
         created_at: time(row, "created_at")?,
     })
 }
+
+const ADOPTIONS: &str = "SELECT adoptions.*, keys.public_key_pem FROM adoptions JOIN keys ON keys.id = adoptions.key_id \
+     WHERE keys.token = $1 ORDER BY adoptions.key_id";
+const ADOPTION: &str = "SELECT adoptions.*, keys.public_key_pem FROM adoptions JOIN keys ON keys.id = adoptions.key_id \
+     WHERE adoptions.key_id = $1";

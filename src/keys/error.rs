@@ -115,6 +115,38 @@ pub enum KeyError {
         /// What was asked for.
         policy: KeyPolicy,
     },
+    /// No object of the token is meant.
+    #[error("no private key in token `{token}` is {uri}")]
+    ObjectUnknown {
+        /// What was looked for.
+        uri: String,
+        /// Label of the token.
+        token: String,
+    },
+    /// The token does not tell the public key of an object.
+    #[error("{uri} does not tell its public key, and no public key or certificate lies beside it")]
+    PublicKeyUntold {
+        /// The object.
+        uri: String,
+    },
+    /// The object is a key of the inventory.
+    #[error("{uri} is in the inventory already, as {key}")]
+    RecordedAlready {
+        /// The object.
+        uri: String,
+        /// Label of the key.
+        key: KeyLabel,
+    },
+    /// Another token has the label.
+    #[error("token `{token}` has the serial number {seen}, not {wanted}")]
+    SerialDiffers {
+        /// Label of the token.
+        token: String,
+        /// What the URI says.
+        wanted: String,
+        /// What the token says.
+        seen: String,
+    },
     /// The token did not do it.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -125,6 +157,14 @@ pub enum KeyError {
         token: String,
         /// Labels of those that it names.
         known: String,
+    },
+    /// A key that cannot be kept as a key of the inventory should be.
+    #[error("{uri} cannot be adopted so: {cause}")]
+    Unadoptable {
+        /// The object.
+        uri: String,
+        /// What stands against it.
+        cause: String,
     },
     /// The token lets keys out that are born to stay.
     #[error("token `{token}` wraps keys that are not EXTRACTABLE, so `{policy}` would be an empty promise there")]
@@ -164,6 +204,20 @@ pub enum KeyError {
         /// Label or id as given.
         selector: String,
     },
+    /// Several objects are meant.
+    #[error("{count} private keys are meant: {uris}")]
+    UriAmbiguous {
+        /// How many.
+        count: usize,
+        /// Which.
+        uris: String,
+    },
+    /// Not a URI of an object.
+    #[error("the URI of the object cannot be read: {cause}")]
+    UriMalformed {
+        /// What is wrong.
+        cause: String,
+    },
     /// Neither digests nor messages, both, or too many.
     #[error("a request to sign has 1 to 64 digests or 1 to 64 messages; this one has {digests} and {messages}")]
     WrongCount {
@@ -182,9 +236,16 @@ crate::catalogue! {
     LABEL_MALFORMED = Invalid, "label-malformed", "not a label", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id";
     LABEL_TAKEN = Conflict, "label-taken", "the label is in use", "choose another label, or look at the key with `keyward key show LABEL`";
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
+    OBJECT_UNKNOWN = NotFound, "object-unknown", "there is no such object in the token", "`keyward token scan` lists the private keys of a token with their URIs";
+    PUBLIC_KEY_UNTOLD = Invalid, "public-key-untold", "the key's public half is not known", "give it: `keyward key adopt LABEL URI --public-key FILE`, a PEM public key or certificate; the key then proves it by a signature";
     PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";
+    RECORDED_ALREADY = Conflict, "key-recorded-already", "the key is in the inventory", "use it by the label that the message names";
+    SERIAL_DIFFERS = Conflict, "token-serial-differs", "another token is there", "plug in the token that the URI means, or take `serial` out of the URI";
     STATE_EXCLUDES = Denied, "state-excludes", "the key's state excludes this", "`keyward key show KEY` tells the state; only an active key signs";
     TOKEN_UNKNOWN = NotFound, "token-unknown", "there is no such token", "`keyward token list` shows the tokens of this instance; another is added by a `[[tokens]]` section in keyward.toml and a restart";
+    UNADOPTABLE = Unsupported, "key-unadoptable", "the key cannot be adopted so", "choose another `--policy` or `--purpose` that its attributes allow (`keyward token scan`), or make a new key and replace it";
+    URI_AMBIGUOUS = Conflict, "uri-ambiguous", "several objects are meant", "name one by its `id`; where ids are the same too, give `--public-key FILE`";
+    URI_MALFORMED = Invalid, "uri-malformed", "not the URI of a private key object", "copy it from `keyward token scan`; RFC 7512: `pkcs11:token=T;id=%01%02;object=L;type=private`";
     UNENFORCEABLE = Unsupported, "policy-unenforceable", "the token does not enforce the policy", "use another token, or choose `--policy backup-only`, which keyward then enforces and shows so; `keyward doctor` tells what was tried";
     UNKNOWN = NotFound, "key-unknown", "there is no such key", "`keyward key list` shows labels and ids; a label must be written exactly";
     UNMAKEABLE = Unsupported, "algorithm-unsupported", "the token cannot make such keys", "`keyward doctor` lists the algorithms that this token can make";
@@ -206,11 +267,18 @@ impl Fault for KeyError {
             Self::LabelMalformed { .. } => LABEL_MALFORMED,
             Self::LabelTaken { .. } => LABEL_TAKEN,
             Self::LimitMalformed { .. } => LIMIT_MALFORMED,
+            Self::ObjectUnknown { .. } => OBJECT_UNKNOWN,
             Self::Pki(error) => error.entry(),
+            Self::PublicKeyUntold { .. } => PUBLIC_KEY_UNTOLD,
             Self::PurposeExcludes { .. } => PURPOSE_EXCLUDES,
+            Self::RecordedAlready { .. } => RECORDED_ALREADY,
+            Self::SerialDiffers { .. } => SERIAL_DIFFERS,
             Self::StateExcludes { .. } => STATE_EXCLUDES,
             Self::Token(error) => error.entry(),
             Self::TokenUnknown { .. } => TOKEN_UNKNOWN,
+            Self::Unadoptable { .. } => UNADOPTABLE,
+            Self::UriAmbiguous { .. } => URI_AMBIGUOUS,
+            Self::UriMalformed { .. } => URI_MALFORMED,
             Self::Unenforceable { .. } => UNENFORCEABLE,
             Self::Unknown { .. } => UNKNOWN,
             Self::Unmakeable { .. } => UNMAKEABLE,

@@ -49,12 +49,7 @@ impl KeySpec {
     /// # Errors
     /// A bad label, an internal purpose, or a long comment.
     pub fn new(request: GenerateRequest, posture: Posture) -> Result<Self, KeyError> {
-        let label: KeyLabel =
-            request.label.parse().map_err(|cause| KeyError::LabelMalformed { label: request.label.clone(), cause })?;
-        let characters = request.comment.chars().count();
-        if characters > 1_024 {
-            return Err(KeyError::CommentTooLong { characters });
-        }
+        let label = checked_label(&request.label, &request.comment)?;
         let purpose = request.purpose.unwrap_or(Purpose::Tls);
         if purpose.is_internal() {
             return Err(KeyError::Internal { key: label, purpose });
@@ -64,13 +59,27 @@ impl KeySpec {
             algorithm: request.algorithm,
             policy: request.policy.unwrap_or(KeyPolicy::BackupOnly),
             purpose,
-            approvals: request.approvals.unwrap_or(match posture {
-                Posture::Production => 1,
-                Posture::Rig => 0,
-            }),
+            approvals: request.approvals.unwrap_or_else(|| default_approvals(posture)),
             comment: request.comment,
             token: request.token,
         })
+    }
+}
+
+/// A label that may be used, for a key with this comment.
+pub(super) fn checked_label(label: &str, comment: &str) -> Result<KeyLabel, KeyError> {
+    let checked = label.parse().map_err(|cause| KeyError::LabelMalformed { label: label.to_owned(), cause })?;
+    match comment.chars().count() {
+        0..=1_024 => Ok(checked),
+        characters => Err(KeyError::CommentTooLong { characters }),
+    }
+}
+
+/// Approvals that an export needs if nothing is said.
+pub(super) const fn default_approvals(posture: Posture) -> u32 {
+    match posture {
+        Posture::Production => 1,
+        Posture::Rig => 0,
     }
 }
 
@@ -184,7 +193,7 @@ async fn record_made(keys: &Keys, intent: &Intent, record: &KeyRecord, former: O
 }
 
 /// Takes the key into the inventory, unless another request took the label since it was looked for.
-async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(), KeyError> {
+pub(super) async fn insert(transaction: &mut Transaction, record: &KeyRecord) -> Result<(), KeyError> {
     let taken = || KeyError::LabelTaken { label: record.label.clone() };
     let inserted = db::insert(transaction, record).await;
     inserted.map_err(|error| if error.is_taken() { taken() } else { error.into() })

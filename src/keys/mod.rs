@@ -7,6 +7,7 @@
 //! are gone; a destroyed key leaves a tombstone; a key's policy never changes; an intent is durable
 //! before the token is asked to change.
 
+pub mod adopt;
 pub mod api;
 pub mod copies;
 pub mod csr;

@@ -94,6 +94,7 @@ impl KeyRecord {
             certificates,
             comment: self.comment,
             created_at: self.created_at,
+            adoption: None,
         }
     }
 }

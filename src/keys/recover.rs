@@ -42,6 +42,8 @@ async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {
             remove_unrecorded(keys, keys.home(), ids.filter_map(Value::as_str)).await?;
             close(keys, intent, None).await
         }
+        // Nothing of the object was changed.
+        "key.adopt" => close(keys, intent, intent.object.id.parse().ok()).await,
         _ => close(keys, intent, None).await,
     }
 }

@@ -1,8 +1,9 @@
 //! How a token is named: by module and label, which must be the only one of its kind there; as RFC 7512 URI, with the
 //! serial number, for people. Never by slot number.
 
+use super::uri::percent;
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 /// Where to find a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,26 +39,12 @@ impl TokenDescription {
     pub fn uri(&self) -> String {
         format!(
             "pkcs11:token={};serial={};model={};manufacturer={}",
-            percent(&self.label),
-            percent(&self.serial),
-            percent(&self.model),
-            percent(&self.manufacturer)
+            percent(self.label.as_bytes()),
+            percent(self.serial.as_bytes()),
+            percent(self.model.as_bytes()),
+            percent(self.manufacturer.as_bytes())
         )
     }
-}
-
-/// Percent-encodes everything outside the unreserved set (RFC 7512, section 2.3 allows more; less is never wrong).
-fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

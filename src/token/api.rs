@@ -66,6 +66,53 @@ pub struct TokenView {
     pub keys: ComparisonView,
 }
 
+/// A private key object in a token, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectView {
+    /// RFC 7512: what `key adopt` takes.
+    pub uri: String,
+    /// CKA_LABEL, as text.
+    pub label: String,
+    /// CKA_ID in hex; may be empty.
+    pub id: String,
+    /// None for a kind that keyward does not know.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// None if neither the object nor one beside it tells.
+    pub public_key_pem: Option<String>,
+    /// What its attributes say.
+    pub attributes: ObjectAttributes,
+    /// Label of the key in the inventory that it is.
+    pub key: Option<String>,
+}
+
+/// The private keys of a token.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ObjectList {
+    /// In the order in which the token gives them.
+    pub items: Vec<ObjectView>,
+    /// Always none: a token holds no more than an answer.
+    pub next: Option<String>,
+}
+
+/// Attributes of a private key object. What cannot be read counts as the weaker value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectAttributes {
+    /// CKA_SENSITIVE: its value cannot be read in clear.
+    pub sensitive: bool,
+    /// CKA_EXTRACTABLE: it can be wrapped.
+    pub extractable: bool,
+    /// CKA_WRAP_WITH_TRUSTED: by a trusted key only.
+    pub wrap_with_trusted: bool,
+    /// CKA_LOCAL: it was made in this token.
+    pub local: bool,
+    /// CKA_NEVER_EXTRACTABLE.
+    pub never_extractable: bool,
+    /// `CKA_ALWAYS_AUTHENTICATE`: the PIN is asked for each use.
+    pub always_authenticate: bool,
+    /// `CKA_SIGN`.
+    pub signs: bool,
+}
+
 /// The tokens of an instance.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenList {

@@ -387,6 +387,7 @@ mod tests {
     use super::*;
     use crate::token::{
         address::TokenAddress,
+        adoptions::Adoptions,
         frame::Frames,
         message::{Answer, Request},
         pin::{PinSource, RefusedPin},
@@ -414,6 +415,7 @@ mod tests {
             pin: PinSource::File("/none".into()),
             so_pin: None,
             environment: Vec::new(),
+            adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         };

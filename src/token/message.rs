@@ -1,8 +1,9 @@
 //! What crosses the border between pool and worker. Both sides are the same binary, so there are no versions.
 
 pub use super::payload::{
-    CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport, KekSource,
-    KekValue, NewKey, NewToken, OpenToken, PlainSecret, SO_PIN_SOURCE, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
+    AdoptedKey, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, ImportedKek, KekImport,
+    KekSource, KekValue, NewKey, NewToken, OpenToken, PlainSecret, SO_PIN_SOURCE, SignJob, TokenKek, TokenKey,
+    TokenObject, UnwrapJob, WrapJob,
 };
 use super::{address::TokenDescription, api::Capabilities, error::TokenError};
 use crate::base::ids::KeyId;
@@ -49,6 +50,13 @@ pub enum Operation {
     /// Takes the request of the same number out of the child's queue if nobody has begun it, which is then answered
     /// as late; is not answered itself.
     Cancel,
+    /// Tells which objects are adopted keys, also before the login; answers `Keys`: those that were found.
+    Adopt(Vec<AdoptedKey>),
+    /// Private key objects from `offset`, as many as an answer holds, whoever made them; answers `Objects`.
+    Scan {
+        /// How many objects come before them.
+        offset: usize,
+    },
     /// Logs the user in and fills the index; answers `Done`.
     Login(PlainSecret),
     /// Reads all key objects again; answers `Count`.
@@ -116,6 +124,8 @@ pub enum Answer {
     Key(TokenKey),
     /// Keys of the index.
     Keys(Vec<TokenKey>),
+    /// Private key objects.
+    Objects(Vec<TokenObject>),
     /// Bytes that must not be seen.
     Secret(PlainSecret),
     /// Signatures, in the order of the inputs.
@@ -130,6 +140,8 @@ impl Operation {
             Self::MakeToken(_) => "make token",
             Self::Open(_) => "open",
             Self::Cancel => "cancel",
+            Self::Adopt(_) => "adopt",
+            Self::Scan { .. } => "scan",
             Self::Login(_) => "login",
             Self::Refresh => "refresh",
             Self::List { .. } => "list",
@@ -157,7 +169,14 @@ impl Operation {
     pub const fn is_repeatable(&self) -> bool {
         matches!(
             self,
-            Self::Sign(_) | Self::Prove(_) | Self::Refresh | Self::List { .. } | Self::ListKeks | Self::Wrap(_)
+            Self::Adopt(_)
+                | Self::Scan { .. }
+                | Self::Sign(_)
+                | Self::Prove(_)
+                | Self::Refresh
+                | Self::List { .. }
+                | Self::ListKeks
+                | Self::Wrap(_)
         )
     }
 }
@@ -176,6 +195,7 @@ impl Answer {
             Self::KeksImported(_) => "KEKs imported",
             Self::Key(_) => "key",
             Self::Keys(_) => "keys",
+            Self::Objects(_) => "objects",
             Self::Secret(_) => "secret",
             Self::Signatures(_) => "signatures",
         }

@@ -11,6 +11,7 @@
 //! on the way of a signature; a signature is made only by the key whose public key the caller named.
 
 pub mod address;
+pub mod adoptions;
 pub mod api;
 mod backoff;
 pub mod error;
@@ -28,6 +29,7 @@ mod setup;
 pub mod softhsm;
 mod supervisor;
 pub mod tokens;
+pub mod uri;
 mod user_pin;
 pub mod worker;
 

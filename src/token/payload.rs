@@ -1,6 +1,6 @@
 //! What requests and answers are made of: the jobs for the worker, and what it has seen in the token.
 
-use super::address::TokenAddress;
+use super::{address::TokenAddress, api::ObjectAttributes};
 use crate::base::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     custody::{KekPurpose, KeyPolicy, Purpose},
@@ -70,6 +70,37 @@ pub struct TokenKey {
     pub local: bool,
     /// CKA_NEVER_EXTRACTABLE.
     pub never_extractable: bool,
+}
+
+/// A key of another program that is in the inventory: which object it is.
+///
+/// The object is found by its public key. One that tells none, and has no public key object, is found by CKA_ID and
+/// label, if it is the only one with these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptedKey {
+    /// Its id in the inventory.
+    pub key: KeyId,
+    /// CKA_ID, as it was when the key was adopted.
+    pub cka_id: Vec<u8>,
+    /// CKA_LABEL, likewise.
+    pub label: Vec<u8>,
+    /// DER SubjectPublicKeyInfo.
+    pub public_key_der: Vec<u8>,
+}
+
+/// A private key object, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenObject {
+    /// CKA_ID; may be empty.
+    pub cka_id: Vec<u8>,
+    /// CKA_LABEL; may be empty.
+    pub label: Vec<u8>,
+    /// What the objects say; none for a kind that keyward does not know.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// DER SubjectPublicKeyInfo; empty if neither the object nor one beside it tells.
+    pub public_key_der: Vec<u8>,
+    /// What its attributes say.
+    pub attributes: ObjectAttributes,
 }
 
 /// Signatures to be made by one key.

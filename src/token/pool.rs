@@ -4,12 +4,14 @@
 
 use super::{
     address::{TokenAddress, TokenDescription},
+    adoptions::Adoptions,
     api::Capabilities,
     error::TokenError,
     figures::Figures,
     message::{
-        Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource, KekValue, NewKey,
-        OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, UnwrapJob, WrapJob,
+        AdoptedKey, Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource,
+        KekValue, NewKey, OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, TokenObject, UnwrapJob,
+        WrapJob,
     },
     pin::{AskPin, PinKeeper, PinSource, RefusedPin},
     queue::Lane,
@@ -41,6 +43,8 @@ pub struct TokenSettings {
     pub so_pin: Option<PinSource>,
     /// The child's environment, which has nothing else in it: what the module reads.
     pub environment: Vec<(String, OsString)>,
+    /// Keys of other programs that are in the inventory.
+    pub adopted: Adoptions,
     /// Where the worker's lock and the memory of a refused PIN are.
     pub state_directory: PathBuf,
     /// The keyward binary, which is also the worker.
@@ -201,6 +205,48 @@ impl Token {
         }
     }
 
+    /// Every private key object in the token, whoever made it.
+    ///
+    /// # Errors
+    /// The token is absent, locked, or does not answer.
+    pub async fn scan(&self) -> Result<Vec<TokenObject>, TokenError> {
+        let mut objects = Vec::new();
+        loop {
+            match self.call(Operation::Scan { offset: objects.len() }, Lane::Batch, LONG).await? {
+                Answer::Objects(page) if page.is_empty() => return Ok(objects),
+                Answer::Objects(page) => objects.extend(page),
+                other => return Err(out_of_turn(&other)),
+            }
+        }
+    }
+
+    /// Takes an object for this key from now on, until [`Self::release`]; answers what it says of itself.
+    ///
+    /// # Errors
+    /// [`TokenError::ObjectMissing`] if there is no such object, or more than one.
+    pub async fn adopt(&self, key: AdoptedKey) -> Result<TokenKey, TokenError> {
+        let id = key.key;
+        self.settings.adopted.add(key.clone());
+        let found = match self.call(Operation::Adopt(vec![key]), Lane::Batch, LONG).await {
+            Ok(Answer::Keys(found)) => found.into_iter().find(|found| found.id == id),
+            Ok(other) => return Err(out_of_turn(&other)),
+            Err(error) => {
+                self.settings.adopted.remove(id);
+                return Err(error);
+            }
+        };
+        found.ok_or_else(|| {
+            self.settings.adopted.remove(id);
+            TokenError::ObjectMissing { key: id, token: self.label().to_owned() }
+        })
+    }
+
+    /// Takes the object for this key no more.
+    pub fn release(&self, key: KeyId) {
+        // The worker may know it until it is replaced; nobody asks for it any more.
+        self.settings.adopted.remove(key);
+    }
+
     /// Every KEK in the token.
     ///
     /// # Errors
@@ -312,7 +358,9 @@ impl Token {
     /// # Errors
     /// The token refuses. After [`TokenError::WorkerLost`] they may be gone all the same.
     pub async fn destroy(&self, key: KeyId) -> Result<usize, TokenError> {
-        self.count(Operation::Destroy { key }).await
+        let objects = self.count(Operation::Destroy { key }).await?;
+        self.release(key);
+        Ok(objects)
     }
 
     /// Stores a certificate object beside its key, for other PKCS#11 programs.

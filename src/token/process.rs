@@ -39,6 +39,9 @@ impl Worker {
             tracing::warn!(%error, "SoftHSM's file cannot be looked after");
         }
         let mut worker = Self::open(settings, SERVING_LOCK).await?;
+        for adopt in settings.adopted.requests() {
+            worker.ask(settings, adopt, START_LIMIT).await?;
+        }
         let mut refusal = None;
         for candidate in user.candidates().await? {
             match worker.log_in(settings, user, &candidate, SERVING_LOCK).await {

@@ -119,6 +119,7 @@ mod tests {
     use super::*;
     use crate::token::{
         address::TokenAddress,
+        adoptions::Adoptions,
         pin::{PinSource, RefusedPin},
     };
 
@@ -130,6 +131,7 @@ mod tests {
             pin: PinSource::File("/none".into()),
             so_pin: None,
             environment: Vec::new(),
+            adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         };

@@ -5,6 +5,7 @@ use crate::app::AppError;
 use crate::token::{
     TokenSettings,
     address::TokenAddress,
+    adoptions::Adoptions,
     pin::{InheritedPin, PinCommand, PinSource},
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,7 @@ impl TokenSection {
             pin: self.pin_source(directory),
             so_pin: self.so_pin_file.as_ref().map(|path| PinSource::File(absolute(path))),
             environment: environment.chain(softhsm).collect(),
+            adopted: Adoptions::default(),
             state_directory: state,
             executable,
         })

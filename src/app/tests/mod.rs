@@ -19,7 +19,7 @@ use crate::db::Database;
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
 use crate::keys::{Keys, index::KeyIndex};
 use crate::pki::tls_key;
-use crate::token::{Token, TokenSettings, Tokens, address::TokenAddress, pin::PinSource};
+use crate::token::{Token, TokenSettings, Tokens, address::TokenAddress, adoptions::Adoptions, pin::PinSource};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -56,6 +56,7 @@ impl Bench {
                 pin: PinSource::File(path.join("no-pin")),
                 so_pin: None,
                 environment: Vec::new(),
+                adopted: Adoptions::default(),
                 state_directory: path.clone(),
                 executable: path.join("no-keyward"),
             },

@@ -120,6 +120,7 @@ fn nothing_that_can_be_read_gives_a_private_key() {
         ("/keys/{key}/public", &["key", "public", "web"]),
         ("/token", &["status"]),
         ("/tokens", &["token", "list"]),
+        ("/tokens/{token}/objects", &["token", "scan"]),
         ("/tokens/{token}", &["token", "show", "keyward"]),
     ];
 

@@ -1,5 +1,6 @@
 //! Tests of `keys`.
 
+mod adopt;
 mod attributes;
 mod csr;
 mod destroy;

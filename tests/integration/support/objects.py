@@ -1,7 +1,7 @@
 """What lies in a token: `objects.py PIN list`, and behind keyward's back `destroy UUID` or `plant UUID`.
 
 `list` answers a JSON array; an attribute that the object has not, or does not show, is null. `plant` makes
-another P-256 pair under the id of a key.
+another P-256 pair under the id of a key, `plant-readable LABEL` one whose private key can be read.
 """
 
 import json
@@ -23,17 +23,22 @@ def shown(session, handle, name):
     return value.hex() if isinstance(value, bytes) else value
 
 
-def main(pin, action, uuid=None):
+def main(pin, action, name=None):
     session = Session("keyward", pin)
     if action == "destroy":
-        for handle in session.find(ID=id_of(uuid)):
+        for handle in session.find(ID=id_of(name)):
             session.destroy(handle)
         return
     if action == "plant":
-        public = dict(TOKEN=True, PRIVATE=False, ID=id_of(uuid), EC_PARAMS=P256)
-        session.generate_pair(public, dict(TOKEN=True, PRIVATE=True, SENSITIVE=True, ID=id_of(uuid), SIGN=True))
+        public = dict(TOKEN=True, PRIVATE=False, ID=id_of(name), EC_PARAMS=P256)
+        session.generate_pair(public, dict(TOKEN=True, PRIVATE=True, SENSITIVE=True, ID=id_of(name), SIGN=True))
         return
-    objects = [{name: shown(session, handle, name) for name in SHOWN} for handle in session.find()]
+    if action == "plant-readable":
+        public = dict(TOKEN=True, PRIVATE=False, ID=b"\x09", LABEL=name.encode(), EC_PARAMS=P256)
+        private = dict(TOKEN=True, PRIVATE=True, SENSITIVE=False, EXTRACTABLE=True, ID=b"\x09", SIGN=True)
+        session.generate_pair(public, dict(private, LABEL=name.encode()))
+        return
+    objects = [{shows: shown(session, handle, shows) for shows in SHOWN} for handle in session.find()]
     json.dump(objects, sys.stdout)
 
 

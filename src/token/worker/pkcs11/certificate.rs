@@ -17,7 +17,7 @@ impl Backend {
         if self.has_certificate(session, object)? {
             return Ok(());
         }
-        let template = template(object).ok_or_else(|| {
+        let template = template(object, self.cka_id(object.key)).ok_or_else(|| {
             let detail = format!("the certificate for key {} is no DER certificate", object.key);
             TokenError::Protocol { detail }
         })?;
@@ -34,7 +34,7 @@ impl Backend {
         let template = [
             Attribute::Class(ObjectClass::CERTIFICATE),
             Attribute::Token(true),
-            Attribute::Id(object.key.as_bytes().to_vec()),
+            Attribute::Id(self.cka_id(object.key)),
         ];
         for handle in index::search(&self.token, session, &template)? {
             if self.value(session, handle)? == object.der {
@@ -57,14 +57,14 @@ impl Backend {
     }
 }
 
-fn template(object: &CertificateObject) -> Option<Vec<Attribute>> {
+fn template(object: &CertificateObject, cka_id: Vec<u8>) -> Option<Vec<Attribute>> {
     let names = Names::of(&object.der)?;
     Some(vec![
         Attribute::Class(ObjectClass::CERTIFICATE),
         Attribute::CertificateType(CertificateType::X_509),
         Attribute::Token(true),
         Attribute::Private(false),
-        Attribute::Id(object.key.as_bytes().to_vec()),
+        Attribute::Id(cka_id),
         Attribute::Label(object.label.as_str().as_bytes().to_vec()),
         Attribute::Subject(names.subject.to_vec()),
         Attribute::Issuer(names.issuer.to_vec()),

@@ -3,7 +3,7 @@
 use super::{
     Backend,
     fault::{Failure, NO_MECHANISM},
-    index,
+    index, objects,
 };
 use crate::base::ids::KeyId;
 use cryptoki::{
@@ -15,13 +15,11 @@ impl Backend {
     /// Destroys private key, public key and certificates; how many objects there were.
     pub(super) fn destroy(&self, session: &Session, key: KeyId) -> Result<usize, Failure> {
         let _searching = self.searching();
-        let template = [Attribute::Token(true), Attribute::Id(key.as_bytes().to_vec())];
-        let mut objects = Vec::new();
-        for handle in index::search(&self.token, session, &template)? {
-            if let Some(rank) = self.rank(session, handle)? {
-                objects.push((rank, handle));
-            }
-        }
+        let mut objects = if self.is_adopted(key) {
+            self.adopted_objects(session, key)?
+        } else {
+            self.objects_with_id(session, key.as_bytes())?
+        };
         // The private key first: if the rest fails, what matters is gone.
         objects.sort_by_key(|(rank, _)| *rank);
         for (_, handle) in &objects {
@@ -29,6 +27,34 @@ impl Backend {
         }
         self.index_mut().remove(key);
         Ok(objects.len())
+    }
+
+    fn objects_with_id(&self, session: &Session, cka_id: &[u8]) -> Result<Vec<(u8, ObjectHandle)>, Failure> {
+        let template = [Attribute::Token(true), Attribute::Id(cka_id.to_vec())];
+        let mut objects = Vec::new();
+        for handle in index::search(&self.token, session, &template)? {
+            if let Some(rank) = self.rank(session, handle)? {
+                objects.push((rank, handle));
+            }
+        }
+        Ok(objects)
+    }
+
+    /// The object of another program, and what of the same id has its public key: other keys may have that id too.
+    fn adopted_objects(&self, session: &Session, key: KeyId) -> Result<Vec<(u8, ObjectHandle)>, Failure> {
+        let Some(entry) = self.index().key(key) else { return Ok(Vec::new()) };
+        let mut objects = vec![(0, entry.handle)];
+        let cka_id = self.cka_id(key);
+        if cka_id.is_empty() {
+            return Ok(objects);
+        }
+        for (rank, handle) in self.objects_with_id(session, &cka_id)? {
+            let told = self.token.read(handle, |handle| objects::half_of(session, handle))?;
+            if rank > 0 && told.is_some() && told == entry.public_key {
+                objects.push((rank, handle));
+            }
+        }
+        Ok(objects)
     }
 
     /// The order of destruction of a class; none for classes that are no part of a key.

@@ -60,25 +60,47 @@ pub(super) fn algorithm_of(session: &Session, handle: ObjectHandle) -> Option<Ke
 
 /// Reads a public key object; none if its CKA_ID is no key id, or it is of a kind that keyward does not know.
 pub(super) fn public_key(session: &Session, handle: ObjectHandle) -> Result<Option<(KeyId, PublicKey)>, Error> {
-    let (mut id, mut parameters, mut point, mut modulus, mut exponent) = (None, None, None, None, None);
-    for attribute in session.get_attributes(handle, PUBLIC)? {
+    let attributes = session.get_attributes(handle, PUBLIC)?;
+    let id = attributes.iter().find_map(|attribute| match attribute {
+        Attribute::Id(bytes) => key_id(bytes),
+        _ => None,
+    });
+    Ok(id.zip(put_together(attributes)))
+}
+
+/// The public key that an object tells of itself, be it the private one.
+///
+/// # Errors
+/// The token does not give the attributes.
+pub(super) fn told_public_key(session: &Session, handle: ObjectHandle) -> Result<Option<PublicKey>, Error> {
+    if let Some(key) = put_together(session.get_attributes(handle, PUBLIC)?) {
+        return Ok(Some(key));
+    }
+    let whole = session.get_attributes(handle, &[AttributeType::PublicKeyInfo])?;
+    Ok(whole.into_iter().find_map(|attribute| match attribute {
+        Attribute::PublicKeyInfo(der) => PublicKey::from_der(&der).ok(),
+        _ => None,
+    }))
+}
+
+fn put_together(attributes: Vec<Attribute>) -> Option<PublicKey> {
+    let (mut parameters, mut point, mut modulus, mut exponent) = (None, None, None, None);
+    for attribute in attributes {
         match attribute {
             Attribute::EcParams(bytes) => parameters = Some(bytes),
             Attribute::EcPoint(bytes) => point = Some(bytes),
-            Attribute::Id(bytes) => id = key_id(&bytes),
             Attribute::Modulus(bytes) => modulus = Some(bytes),
             Attribute::PublicExponent(bytes) => exponent = Some(bytes),
             _ => {}
         }
     }
-    let key = match (parameters, point, modulus, exponent) {
+    match (parameters, point, modulus, exponent) {
         (Some(parameters), Some(point), _, _) => {
             curve(&parameters).and_then(|algorithm| PublicKey::from_ec_point(algorithm, &point).ok())
         }
         (_, _, Some(modulus), Some(exponent)) => PublicKey::from_rsa(&modulus, &exponent).ok(),
         _ => None,
-    };
-    Ok(id.zip(key))
+    }
 }
 
 /// A CKA_LABEL as text: other programs can make it as long as they like, and of any bytes.

@@ -20,6 +20,7 @@ use cryptoki::{
     object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
     session::Session,
 };
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -36,6 +37,8 @@ pub(super) struct Index {
     keks: BTreeMap<KekId, Kek>,
     /// Public keys without their private one: what an interrupted restore leaves behind.
     strays: BTreeMap<KeyId, PublicKey>,
+    /// Private keys whose CKA_ID is none of ours, or another key's too.
+    foreign: Vec<ObjectHandle>,
 }
 
 /// One private key.
@@ -65,17 +68,20 @@ impl Index {
     /// Searches for private keys, public keys and KEKs.
     pub(super) fn read(token: &Token, session: &Session) -> Result<Self, Failure> {
         let mut publics = read_public_keys(token, session)?;
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut foreign) = (BTreeMap::new(), Vec::new());
         for handle in find(token, session, ObjectClass::PRIVATE_KEY)? {
-            if let Some(mut facts) = token.read(handle, |handle| facts::key_facts(session, handle))? {
-                let public = publics.remove(&facts.id);
-                if public.is_none() {
-                    facts.algorithm = facts::algorithm_of(session, handle);
+            match token.read(handle, |handle| facts::key_facts(session, handle))? {
+                Some(mut facts) if !keys.contains_key(&facts.id) => {
+                    let public = publics.remove(&facts.id);
+                    if public.is_none() {
+                        facts.algorithm = facts::algorithm_of(session, handle);
+                    }
+                    keys.insert(facts.id, Arc::new(Entry::new(handle, facts, public)));
                 }
-                keys.entry(facts.id).or_insert_with(|| Arc::new(Entry::new(handle, facts, public)));
+                _ => foreign.push(handle),
             }
         }
-        Ok(Self { keys, keks: read_keks(token, session)?, strays: publics })
+        Ok(Self { keys, keks: read_keks(token, session)?, strays: publics, foreign })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -90,13 +96,21 @@ impl Index {
         self.strays.get(&id).cloned()
     }
 
+    /// Private keys that are in the index by no id.
+    pub(super) fn foreign(&self) -> &[ObjectHandle] {
+        &self.foreign
+    }
+
     pub(super) fn kek(&self, id: KekId) -> Option<Kek> {
         self.keks.get(&id).cloned()
     }
 
     /// Keys in the order of their ids: one, and as many more as stay within `limit_bytes` when they are sent.
     pub(super) fn page(&self, offset: usize, limit_bytes: usize) -> Vec<TokenKey> {
-        within(limit_bytes, self.keys.values().skip(offset).map(|entry| &entry.key))
+        let mut page = Page::new(limit_bytes);
+        // Ends with the first that has no room.
+        let _ = self.keys.values().skip(offset).all(|entry| page.take(entry.key.clone()));
+        page.into_items()
     }
 
     pub(super) fn keks(&self) -> Vec<TokenKek> {
@@ -139,16 +153,31 @@ impl Proofs {
     }
 }
 
-fn within<'a>(limit_bytes: usize, keys: impl Iterator<Item = &'a TokenKey>) -> Vec<TokenKey> {
-    let (mut page, mut bytes) = (Vec::new(), 0_usize);
-    for key in keys {
-        bytes = bytes.saturating_add(frame::encoded_bytes(key).unwrap_or(limit_bytes));
-        if bytes > limit_bytes && !page.is_empty() {
-            break;
-        }
-        page.push(key.clone());
+/// Items of an answer that has room for so many bytes, but for one at least.
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    bytes: usize,
+    limit_bytes: usize,
+}
+
+impl<T: Serialize> Page<T> {
+    pub(super) const fn new(limit_bytes: usize) -> Self {
+        Self { items: Vec::new(), bytes: 0, limit_bytes }
     }
-    page
+
+    /// Takes one more, if there is room; whether it was taken.
+    pub(super) fn take(&mut self, item: T) -> bool {
+        self.bytes = self.bytes.saturating_add(frame::encoded_bytes(&item).unwrap_or(self.limit_bytes));
+        let fits = self.bytes <= self.limit_bytes || self.items.is_empty();
+        if fits {
+            self.items.push(item);
+        }
+        fits
+    }
+
+    pub(super) fn into_items(self) -> Vec<T> {
+        self.items
+    }
 }
 
 fn read_public_keys(token: &Token, session: &Session) -> Result<BTreeMap<KeyId, PublicKey>, Failure> {
@@ -203,7 +232,7 @@ pub(super) fn search(token: &Token, session: &Session, template: &[Attribute]) -
 
 impl Token {
     /// Reads one object of a search; none if it is gone since, or no object of keyward's.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         handle: ObjectHandle,
         read: impl FnOnce(ObjectHandle) -> Result<Option<T>, Error>,
@@ -258,9 +287,14 @@ mod tests {
             never_extractable: true,
         });
 
-        assert_eq!(within(1_000, keys.iter()), keys[..2]);
-        assert_eq!(within(1, keys.iter()), keys[..1]);
-        assert_eq!(within(1_000, keys[3..].iter()), []);
+        let page = |limit_bytes, keys: &[TokenKey]| {
+            let mut page = Page::new(limit_bytes);
+            let _ = keys.iter().all(|key| page.take(key.clone()));
+            page.into_items()
+        };
+        assert_eq!(page(1_000, &keys), keys[..2]);
+        assert_eq!(page(1, &keys), keys[..1]);
+        assert_eq!(page(1_000, &[]), []);
     }
 
     #[test]

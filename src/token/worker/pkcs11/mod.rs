@@ -6,6 +6,7 @@
 //! together with the index they came from, and a rebuild makes a new index; objects are created and
 //! searched for one after the other, never at once; the PIN is sent again only if the token took it.
 
+mod adopt;
 mod attributes;
 mod certificate;
 mod content_key;
@@ -18,6 +19,7 @@ mod index;
 mod kek;
 mod kek_import;
 mod make;
+mod objects;
 mod pin;
 mod probe;
 mod sign;
@@ -25,18 +27,22 @@ mod token;
 mod unwrap;
 mod wrap;
 
+use crate::base::ids::KeyId;
 use crate::token::{
     error::TokenError,
-    message::{Answer, Operation, PlainSecret},
+    message::{AdoptedKey, Answer, Operation, PlainSecret},
 };
 use cryptoki::session::Session;
 use fault::{Class, Failure};
 use index::Index;
 use kek::SessionKeks;
 pub(in crate::token::worker) use make::make_token;
-use std::sync::{
-    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use token::{Login, Token};
 
@@ -45,6 +51,7 @@ pub(in crate::token::worker) struct Backend {
     token: Token,
     login: Mutex<Option<Login>>,
     index: RwLock<Index>,
+    adopted: Mutex<BTreeMap<KeyId, AdoptedKey>>,
     /// Held for reading while objects are created, for writing while they are searched for or destroyed: SoftHSM
     /// answers `CKR_GENERAL_ERROR` to a creation beside a search. The index changes only under it.
     objects: RwLock<()>,
@@ -121,9 +128,11 @@ impl Backend {
             }
             Operation::Login(pin) => self.log_in(session, &pin.0).map(|()| Answer::Done),
             Operation::ImportKeks(import) => self.import_keks(session, import).map(Answer::KeksImported),
+            Operation::Adopt(keys) => self.adopt(session, keys).map(Answer::Keys),
             _ if !self.is_logged_in() => {
                 Err(self.token.refused(operation.name(), "the token", "CKR_USER_NOT_LOGGED_IN"))
             }
+            Operation::Scan { offset } => self.scan(session, *offset).map(Answer::Objects),
             Operation::Refresh => self.refresh(session).map(Answer::Count),
             Operation::List { offset } => Ok(Answer::Keys(self.index().page(*offset, PAGE_BYTES))),
             Operation::ListKeks => Ok(Answer::Keks(self.index().keks())),

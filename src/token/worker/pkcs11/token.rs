@@ -60,6 +60,7 @@ impl Backend {
             token,
             login: Mutex::default(),
             index: RwLock::default(),
+            adopted: Mutex::default(),
             objects: RwLock::default(),
             generation: AtomicU64::new(0),
             session_keks: Mutex::default(),
@@ -127,7 +128,8 @@ impl Backend {
     /// Reads all objects again; how many keys there are.
     pub(super) fn refresh(&self, session: &Session) -> Result<usize, Failure> {
         let _searching = self.searching();
-        let index = Index::read(&self.token, session)?;
+        let mut index = Index::read(&self.token, session)?;
+        self.resolve_adopted(session, &mut index)?;
         let count = index.count();
         *self.index_mut() = index;
         Ok(count)
