@@ -41,7 +41,7 @@ pub enum InitToken {
     /// A fresh SoftHSM token inside the instance directory.
     Embedded,
     /// One that is there already.
-    Existing(TokenSection),
+    Existing(Box<TokenSection>),
 }
 
 /// What `init` made.
@@ -110,7 +110,7 @@ fn claim(directory: &Path) -> Result<(), AppError> {
 async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppError> {
     let token = match request.token {
         InitToken::Embedded => embedded_token(directory).await?,
-        InitToken::Existing(section) => section,
+        InitToken::Existing(section) => *section,
     };
     let settings =
         Settings { token, tokens: Vec::new(), backup: BackupSection::default(), http: HttpSection::default() };

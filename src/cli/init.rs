@@ -67,7 +67,7 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
         |what: &str| CliError::invalid(format!("`--token-module` needs `{what}`"), "name the token and its PIN file");
     let absolute =
         |path: PathBuf| std::path::absolute(&path).map_err(|error| CliError::file("resolving", path.display(), error));
-    Ok(InitToken::Existing(TokenSection {
+    Ok(InitToken::Existing(Box::new(TokenSection {
         module: absolute(PathBuf::from(arguments.token_module))?,
         label: arguments.token_label.ok_or_else(|| needed("--token-label"))?,
         pin_file: Some(absolute(arguments.token_pin_file.ok_or_else(|| needed("--token-pin-file"))?)?),
@@ -79,5 +79,5 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
         softhsm_conf: softhsm_conf.map(absolute).transpose()?,
         environment: BTreeMap::new(),
         sessions: None,
-    }))
+    })))
 }
