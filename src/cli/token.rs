@@ -3,7 +3,7 @@
 use super::{
     exit::CliError,
     files,
-    output::{Output, lines, table},
+    output::{Output, lines, put_line, table},
 };
 use crate::client::Client;
 use crate::token::api::{
@@ -141,10 +141,14 @@ fn scanned(objects: &ObjectList) {
             object.algorithm.map_or_else(|| "unknown".to_owned(), |algorithm| algorithm.to_string()),
             leaves(object.attributes).to_owned(),
             object.key.clone().unwrap_or_default(),
-            object.uri.clone(),
         ]
     };
-    table(["LABEL", "ALGORITHM", "LEAVES", "RECORDED AS", "URI"], objects.items.iter().map(row));
+    table(["LABEL", "ALGORITHM", "LEAVES", "RECORDED AS"], objects.items.iter().map(row));
+    let mut foreign = objects.items.iter().filter(|object| object.key.is_none()).peekable();
+    if foreign.peek().is_some() {
+        put_line!("\nto take one into the inventory:");
+        foreign.for_each(|object| put_line!("  keyward key adopt NAME '{}'", object.uri));
+    }
 }
 
 /// In which way the key can leave the token, if its attributes tell the truth.

@@ -160,7 +160,9 @@ pub async fn scan(keys: &Keys, token: &Token) -> Result<Vec<ObjectView>, KeyErro
             key: known.get(&object.public_key_der).cloned(),
         })
     };
-    token.scan().await?.into_iter().map(view).collect()
+    let mut views = token.scan().await?.into_iter().map(view).collect::<Result<Vec<_>, KeyError>>()?;
+    views.sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
+    Ok(views)
 }
 
 /// An object that was chosen, and its public key.

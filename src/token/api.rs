@@ -88,7 +88,7 @@ pub struct ObjectView {
 /// The private keys of a token.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ObjectList {
-    /// In the order in which the token gives them.
+    /// In the order of their labels.
     pub items: Vec<ObjectView>,
     /// Always none: a token holds no more than an answer.
     pub next: Option<String>,

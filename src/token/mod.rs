@@ -34,7 +34,7 @@ mod user_pin;
 pub mod worker;
 
 pub use error::TokenError;
-pub use figures::Figures;
+pub use figures::{Figures, Met};
 pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
 pub use setup::make_token;
 pub use tokens::Tokens;
