@@ -110,7 +110,7 @@ fn claim(directory: &Path) -> Result<(), AppError> {
 async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppError> {
     let token = match request.token {
         InitToken::Embedded => embedded_token(directory).await?,
-        InitToken::Existing(section) => section,
+        InitToken::Existing(section) => *section,
     };
     let settings =
         Settings { token, tokens: Vec::new(), backup: BackupSection::default(), http: HttpSection::default() };
@@ -125,7 +125,7 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
     let mut transaction = db.begin().await?;
     instance::create(&mut transaction, &row).await?;
     commit(transaction).await?;
-    let keys = open_keys(directory, &settings, db, &row).await?;
+    let keys = open_keys(directory, &settings, (db, None), &row).await?;
     let answer = furnish(directory, &keys, &row).await;
     keys.tokens.close().await;
     keys.db.close().await;

@@ -14,6 +14,7 @@ mod softhsm;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 pub mod worker;
 
 pub use error::AppError;

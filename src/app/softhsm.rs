@@ -2,6 +2,7 @@
 
 use super::{AppError, settings::TokenSection};
 use crate::base::ids::hex;
+use crate::token::softhsm;
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,6 +31,9 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
         label: label.to_owned(),
         pin_file: Some(PathBuf::from(PIN)),
         pin_credential: None,
+        pin_fd: None,
+        pin_command: None,
+        pin_prompt: false,
         so_pin_file: Some(PathBuf::from(SO_PIN)),
         softhsm_conf: Some(PathBuf::from(CONF)),
         environment: BTreeMap::new(),
@@ -37,38 +41,9 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
     })
 }
 
-/// Keeps a copy of the token's own file while it is whole, and puts it back when it was cut.
-///
-/// SoftHSM 2.6.1 rewrites `token.object` in place at every login. A kill or power cut in that moment leaves it
-/// empty, and in it is the key that every object of the token is encrypted under. Its length never changes.
+/// Has the token's own file whole, before a worker opens it.
 pub(super) fn mend(directory: &Path) -> Result<(), AppError> {
-    let Ok(tokens) = fs::read_dir(directory.join("softhsm/tokens")) else { return Ok(()) };
-    for token in tokens.filter_map(Result::ok) {
-        let file = token.path().join("token.object");
-        let copy = directory.join("softhsm").join(token.file_name()).with_extension("token-object");
-        mend_file(&file, &copy).map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn mend_file(file: &Path, copy: &Path) -> io::Result<()> {
-    let (now, kept) = (fs::read(file).unwrap_or_default(), fs::read(copy).unwrap_or_default());
-    if now.len() < kept.len() {
-        tracing::warn!(file = %file.display(), "SoftHSM's file was cut by an interrupted login; its copy is put back");
-        replace(file, &kept)
-    } else if now == kept {
-        Ok(())
-    } else {
-        replace(copy, &now)
-    }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    // What an interrupted replacement has left.
-    let _ = fs::remove_file(&new);
-    write_new(&new, bytes)?;
-    fs::rename(new, path)
+    softhsm::mend(directory).map_err(failed)
 }
 
 fn random_pin() -> Result<Zeroizing<String>, AppError> {
@@ -97,37 +72,3 @@ const MODULES: &[&str] = &[
     "/usr/lib64/pkcs11/libsofthsm2.so",
     "/usr/local/lib/softhsm/libsofthsm2.so",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_file_that_was_cut_is_put_back_and_a_whole_one_is_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let token = directory.path().join("softhsm/tokens/0190b2a1-0000");
-        fs::create_dir_all(&token).unwrap();
-        let file = token.join("token.object");
-
-        for whole in [b"first, whole", b"other, whole"] {
-            fs::write(&file, whole).unwrap();
-            mend(directory.path()).unwrap();
-            for cut in [0, 5] {
-                fs::write(&file, &whole[..cut]).unwrap();
-                mend(directory.path()).unwrap();
-
-                assert_eq!(fs::read(&file).unwrap(), whole);
-            }
-        }
-        assert_eq!(fs::read_dir(token).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn an_instance_without_an_embedded_token_has_nothing_to_mend() {
-        let directory = tempfile::tempdir().unwrap();
-
-        mend(directory.path()).unwrap();
-
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-    }
-}

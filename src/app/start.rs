@@ -1,23 +1,24 @@
 //! Opens an instance: lock, settings, database, audit logs, token; settles what a crash left; makes the router.
 
-use super::{AppError, settings::Settings};
+use super::{AppError, settings::Settings, unsettled::Unsettled};
 use crate::access::{Access, require_owner};
 use crate::audit::{Audit, Writer};
 use crate::backup::{self, Backups, destination::Directory};
 use crate::base::{
-    fault::Kind,
+    secret::Secret,
     time::{Clock, SystemClock},
 };
 use crate::client::{Carried, Carrier, Client, ClientError};
 use crate::commands::Commands;
 use crate::db::{Database, instance};
 use crate::http::{Health, Meters, Nouns, Peer, Services, router};
-use crate::keys::{Keys, index::KeyIndex, recover};
-use crate::token::{Token, TokenSettings, Tokens, adoptions::Adoptions, api::Capabilities};
+use crate::keys::{Keys, index::KeyIndex};
+use crate::token::{Token, TokenSettings, Tokens, adoptions::Adoptions, api::Capabilities, pin::AskPin};
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
 use std::{
     fs::{File, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,6 +33,8 @@ pub(super) struct Opened {
     pub(super) keys: Keys,
     pub(super) services: Services,
     pub(super) settings: Settings,
+    /// What a crash left, and waits for the token.
+    pub(super) unsettled: Unsettled,
     _lock: File,
 }
 
@@ -63,18 +66,19 @@ impl Running {
     }
 }
 
-/// Opens an instance for one command of the user who runs this process.
+/// Opens an instance for one command of the user who runs this process. Where the settings say that a person gives the
+/// PIN of a token, `ask` asks this user; without it the token is sealed.
 ///
 /// # Errors
 /// There is none, it is in use, its settings or files are damaged, or the user is not known to it.
-pub async fn open(directory: &Path) -> Result<Running, AppError> {
-    let opened = open_services(directory).await?;
+pub async fn open(directory: &Path, ask: Option<fn(&str) -> io::Result<Secret>>) -> Result<Running, AppError> {
+    let opened = open_services(directory, ask.map(AskPin::new)).await?;
     let client = Client::new(InProcess { router: router(opened.services.clone()) });
     Ok(Running { opened, client })
 }
 
 /// Opens an instance and settles what a crash left.
-pub(super) async fn open_services(directory: &Path) -> Result<Opened, AppError> {
+pub(super) async fn open_services(directory: &Path, ask: Option<AskPin>) -> Result<Opened, AppError> {
     super::limits::guard();
     let missing = || AppError::NoInstance { directory: directory.to_owned() };
     if !directory.join(super::settings::FILE).exists() {
@@ -88,18 +92,15 @@ pub(super) async fn open_services(directory: &Path) -> Result<Opened, AppError> 
     let row = instance::read(&db).await?.ok_or_else(missing)?;
     // Another user would leave files in the directory that its owner cannot use.
     require_owner(rustix::process::geteuid().as_raw(), row.owner_uid)?;
-    let keys = open_keys(&directory, &settings, db, &row).await?;
-    let settled = settle(&keys).await?;
+    let keys = open_keys(&directory, &settings, (db, ask), &row).await?;
+    let mut unsettled = Unsettled::find(&keys).await?;
     let services = services(&directory, &settings, &keys, &row).await?;
-    if settled && let Err(error) = backup::settle_audit_key(&services.backups).await {
-        // A log that was tampered with is not signed; that is for `audit verify` to say.
-        tracing::error!(%error, "the audit key is not settled, or did not sign");
-    }
+    unsettled.settle(&services.backups).await?;
     if let Err(error) = backup::adopt_unrecorded(&services.backups).await {
         // A destination that is away stops backups, and nothing else.
         tracing::warn!(%error, "archives at the destination could not be looked through");
     }
-    Ok(Opened { directory, keys, services, settings, _lock: lock })
+    Ok(Opened { directory, keys, services, settings, unsettled, _lock: lock })
 }
 
 /// Takes the instance for this process; given back when the file is closed.
@@ -121,41 +122,19 @@ pub(super) async fn open_database(directory: &Path) -> Result<Database, AppError
 pub(super) async fn open_keys(
     directory: &Path,
     settings: &Settings,
-    db: Database,
+    (db, ask): (Database, Option<AskPin>),
     row: &Instance,
 ) -> Result<Keys, AppError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let writer = Writer { instance: row.id, suffix: row.writer.clone() };
     let audit = Audit::open(db.clone(), directory.join("audit"), writer, Arc::clone(&clock)).await?;
-    let home = open_token(&db, settings.token(directory)?).await?;
+    let home = open_token(&db, settings.token(directory)?.asking(ask.as_ref())).await?;
     let mut further = Vec::new();
     for token in settings.further_tokens(directory)? {
-        further.push(open_token(&db, token).await?);
+        further.push(open_token(&db, token.asking(ask.as_ref())).await?);
     }
     let tokens = Tokens::new(home, further);
     Ok(Keys { db, index: KeyIndex::default(), audit, tokens, clock, posture: row.posture })
-}
-
-/// Brings to an end what an earlier process left half done; answers whether there was something. A token that is
-/// away or locked is left for later.
-async fn settle(keys: &Keys) -> Result<bool, AppError> {
-    match recover::settle(keys).await {
-        Ok(0) => Ok(false),
-        Ok(count) => {
-            tracing::info!(count, "interrupted requests were brought to an end");
-            Ok(true)
-        }
-        Err(error) if is_token_away(&error) => {
-            tracing::warn!(%error, "interrupted requests wait for the token");
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_token_away(error: &crate::keys::KeyError) -> bool {
-    use crate::base::fault::Fault as _;
-    matches!(error.entry().kind, Kind::TokenAbsent | Kind::Locked | Kind::Unavailable)
 }
 
 async fn services(directory: &Path, settings: &Settings, keys: &Keys, row: &Instance) -> Result<Services, AppError> {

@@ -1,6 +1,7 @@
 //! Local files: read, written new and private, and secrets from them or from a prompt.
 
 use super::exit::CliError;
+use crate::base::secret::Secret;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat_with};
 use std::{
     fs,
@@ -109,7 +110,33 @@ impl Drop for NewFile<'_> {
 
 /// A passphrase from a file, or from a prompt on the terminal.
 pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, CliError> {
-    let Some(path) = file else { return prompt() };
+    let missing = || CliError::invalid("no passphrase was given", "name a file with it: `--passphrase-file F`");
+    match file {
+        Some(path) => line(path),
+        None => ask_twice("Passphrase: ", missing),
+    }
+}
+
+/// The PIN of a token from a file, or from a prompt on the terminal.
+pub(super) fn pin(file: Option<&Path>) -> Result<Zeroizing<String>, CliError> {
+    let missing = || CliError::invalid("no PIN was given", "name a file with it: `--pin-file F`");
+    match file {
+        Some(path) => line(path),
+        None => ask("PIN: ", missing),
+    }
+}
+
+/// A new PIN for a token from a file, or from a prompt on the terminal.
+pub(super) fn new_pin(file: Option<&Path>) -> Result<Zeroizing<String>, CliError> {
+    let missing = || CliError::invalid("no new PIN was given", "name a file with it: `--new-pin-file F`");
+    match file {
+        Some(path) => line(path),
+        None => ask_twice("New PIN: ", missing),
+    }
+}
+
+/// The text of a file without the end of its line.
+fn line(path: &Path) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(read_text(path)?);
     if text.ends_with('\n') {
         text.pop();
@@ -120,18 +147,23 @@ pub(super) fn passphrase(file: Option<&Path>) -> Result<Zeroizing<String>, CliEr
     Ok(text)
 }
 
-fn prompt() -> Result<Zeroizing<String>, CliError> {
-    let missing = || CliError::invalid("no passphrase was given", "name a file with it: `--passphrase-file F`");
+fn ask(text: &str, missing: impl Fn() -> CliError) -> Result<Zeroizing<String>, CliError> {
     if !io::stdin().is_terminal() {
         return Err(missing());
     }
-    let ask = |text| rpassword::prompt_password(text).map(Zeroizing::new).map_err(|_| missing());
-    let (first, second) = (ask("Passphrase: ")?, ask("Again: ")?);
-    if first == second {
-        Ok(first)
-    } else {
-        Err(CliError::invalid("the two passphrases differ", "type the same one twice"))
-    }
+    rpassword::prompt_password(text).map(Zeroizing::new).map_err(|_| missing())
+}
+
+fn ask_twice(text: &str, missing: impl Fn() -> CliError) -> Result<Zeroizing<String>, CliError> {
+    let (first, second) = (ask(text, &missing)?, ask("Again: ", &missing)?);
+    if first == second { Ok(first) } else { Err(CliError::invalid("the two differ", "type the same twice")) }
+}
+
+/// What asks the person at the terminal for the PIN of a token; none where there is no terminal.
+pub(super) fn ask_for_pin() -> Option<fn(&str) -> io::Result<Secret>> {
+    let ask: fn(&str) -> io::Result<Secret> =
+        |token| rpassword::prompt_password(format!("PIN of token {token}: ")).map(|pin| Secret::new(pin.into_bytes()));
+    io::stdin().is_terminal().then_some(ask)
 }
 
 /// Asks a question whose answer must be yes.

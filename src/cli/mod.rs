@@ -169,7 +169,10 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
             command => {
                 let place = place?;
                 let reached = Reached::find(&place, environment).await?;
-                let ended = with_instance(command, reached.client(), (&place, yes), output).await;
+                let ended = match &command {
+                    Command::Token(asked) if asked.needs_service() && reached.is_here() => Err(token::no_service()),
+                    _ => with_instance(command, reached.client(), (&place, yes), output).await,
+                };
                 reached.close().await;
                 ended
             }

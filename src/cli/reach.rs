@@ -1,7 +1,7 @@
 //! What answers a command: the service at a URL, the service of the instance directory, or the instance in this
 //! process if no service runs there.
 
-use super::{Arguments, exit::CliError};
+use super::{Arguments, exit::CliError, files};
 use crate::app::{
     settings::Environment,
     start::{self, Running},
@@ -73,8 +73,15 @@ impl Reached {
         };
         match socket::connect(directory).await {
             Some(client) => Ok(Self::Service(client)),
-            None => Ok(Self::Here(Box::new(start::open(directory).await.map_err(CliError::app)?))),
+            None => {
+                Ok(Self::Here(Box::new(start::open(directory, files::ask_for_pin()).await.map_err(CliError::app)?)))
+            }
         }
+    }
+
+    /// Whether no service has it.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
     }
 
     /// The client of its API.

@@ -13,7 +13,9 @@ use crate::keys::api::{
     AdoptRequest, AttestationView, CsrRequest, DestroyAnswer, GenerateRequest, KekView, KeyView, Page, PemAnswer,
     SignAnswer, SignRequest,
 };
-use crate::token::api::{Capabilities, ObjectList, TokenList, TokenView};
+use crate::token::api::{
+    Capabilities, ChangePinAnswer, ChangePinRequest, ObjectList, SealAnswer, TokenList, TokenView, UnlockRequest,
+};
 use ::http::Method;
 
 /// Every method's errors: the API refused, or its answer cannot be read.
@@ -42,6 +44,18 @@ impl Client {
 
     pub async fn probe(&self, token: &str) -> Result<Capabilities, ClientError> {
         self.post(&format!("/tokens/{}/probe", encode(token)), &()).await
+    }
+
+    pub async fn unlock_token(&self, token: &str, request: &UnlockRequest) -> Result<SealAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/unlock", encode(token)), request).await
+    }
+
+    pub async fn seal_token(&self, token: &str) -> Result<SealAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/seal", encode(token)), &()).await
+    }
+
+    pub async fn change_pin(&self, token: &str, request: &ChangePinRequest) -> Result<ChangePinAnswer, ClientError> {
+        self.post(&format!("/tokens/{}/pin", encode(token)), request).await
     }
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {

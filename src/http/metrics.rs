@@ -50,7 +50,8 @@ pub(super) async fn show(State(services): State<Services>, _: Reader) -> Respons
     let stored = services.meters.lookup().stored(&services).await;
     let now = services.keys.clock.now();
     let mut scrape = Scrape { registry: Registry::default(), now };
-    scrape.token(services.keys.home().label(), &services.keys.home().figures());
+    let figures = services.keys.tokens.iter().map(|token| (token.label().to_owned(), token.figures()));
+    scrape.tokens(&figures.collect::<Vec<_>>());
     scrape.audit(services.keys.audit.figures());
     scrape.stored(&stored);
     scrape.process(services.meters.started_at());
@@ -112,17 +113,24 @@ struct Scrape {
 }
 
 impl Scrape {
-    fn token(&mut self, label: &str, figures: &token::Figures) {
-        let token = || ("token", label.to_owned());
-        let lane = |name: &str, length| ([token(), ("lane", name.to_owned())], signed(length));
-        self.gauges("keyward_token_up", "Whether a worker is logged in", [([token()], i64::from(figures.is_serving))]);
-        let lanes = [lane("single", figures.waiting_single), lane("batch", figures.waiting_batch)];
+    fn tokens(&mut self, all: &[(String, token::Figures)]) {
+        let of = |value: fn(&token::Figures) -> i64| {
+            all.iter().map(|(label, figures)| ([("token", label.clone())], value(figures))).collect::<Vec<_>>()
+        };
+        let met = |value: fn(&token::Met) -> u64| {
+            all.iter().map(|(label, figures)| ([("token", label.clone())], value(&figures.met))).collect::<Vec<_>>()
+        };
+        self.gauges("keyward_token_up", "Whether a worker is logged in", of(|figures| i64::from(figures.is_serving)));
+        let lanes = all.iter().flat_map(|(label, figures)| {
+            let lane = |name: &str, length| ([("token", label.clone()), ("lane", name.to_owned())], signed(length));
+            [lane("single", figures.waiting_single), lane("batch", figures.waiting_batch)]
+        });
+        let lanes = lanes.collect::<Vec<_>>();
         self.gauges("keyward_token_queue_length", "Jobs that wait for the token, by lane", lanes);
-        self.gauges("keyward_token_jobs", "Jobs that the worker has", [([token()], signed(figures.under_way))]);
-        let met = figures.met;
-        self.counters("keyward_token_worker_starts", "Workers that came to serve", [([token()], met.workers)]);
-        self.counters("keyward_token_deadline_misses", "Jobs not answered in time", [([token()], met.late)]);
-        self.counters("keyward_token_turned_away", "Jobs that found their lane full", [([token()], met.turned_away)]);
+        self.gauges("keyward_token_jobs", "Jobs that the worker has", of(|figures| signed(figures.under_way)));
+        self.counters("keyward_token_worker_starts", "Workers that came to serve", met(|met| met.workers));
+        self.counters("keyward_token_deadline_misses", "Jobs not answered in time", met(|met| met.late));
+        self.counters("keyward_token_turned_away", "Jobs that found their lane full", met(|met| met.turned_away));
     }
 
     fn audit(&mut self, figures: [audit::Figures; 2]) {

@@ -70,6 +70,13 @@ pub fn router(services: Services) -> Router {
         .route("/keys/{key}/sign", post(keys::sign))
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES));
+    // With a PIN in the body, or good to be done twice: an `Idempotency-Key` would keep a hash of the body.
+    let pins = Router::new()
+        .route("/tokens/{token}/pin", post(token::change_pin))
+        .route("/tokens/{token}/seal", post(token::seal))
+        .route("/tokens/{token}/unlock", post(token::unlock))
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES));
     // What the API is, anybody may read: a browser has no credential to show.
     let description = Router::new()
         .route("/docs", get(openapi::page::html).fallback(health::no_other_method))
@@ -79,6 +86,7 @@ pub fn router(services: Services) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .nest("/api/v1", signing)
+        .nest("/api/v1", pins)
         .route("/metrics", get(metrics::show))
         .fallback(not_found)
         .method_not_allowed_fallback(no_such_method)

@@ -2,17 +2,20 @@
 
 use super::{
     Services,
-    body::Segment,
+    body::{JsonBody, Segment},
     openapi::TokenProblems,
-    permit::{Keeper, Reader},
+    permit::{Administrator, Keeper, Reader},
     problem::Failure,
 };
-use crate::base::fault::Report;
-use crate::keys::{KeyError, adopt, presence, probe};
+use crate::base::{fault::Report, secret::Secret};
+use crate::keys::{KeyError, adopt, presence, probe, token_pin};
 use crate::token::{
     Token, TokenError,
     address::TokenDescription,
-    api::{Capabilities, ComparisonView, ObjectList, TokenList, TokenSummary, TokenView},
+    api::{
+        Capabilities, ChangePinAnswer, ChangePinRequest, ComparisonView, ObjectList, SealAnswer, TokenList,
+        TokenSummary, TokenView, UnlockRequest,
+    },
 };
 use axum::{Json, extract::State};
 
@@ -83,6 +86,71 @@ pub(super) async fn scan(
 ) -> Result<Json<ObjectList>, Failure> {
     let items = adopt::scan(&services.keys, services.keys.token(&token)?).await?;
     Ok(Json(ObjectList { items, next: None }))
+}
+
+/// Give the PIN of a token.
+///
+/// The PIN is used until `seal` or the end of the process, whatever its source says. The token must take it; one that
+/// it refused before is not sent to it.
+#[utoipa::path(
+    post, path = "/tokens/{token}/unlock", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    request_body = UnlockRequest,
+    responses((status = 200, body = SealAnswer), TokenProblems),
+)]
+pub(super) async fn unlock(
+    State(services): State<Services>,
+    Keeper(caller): Keeper,
+    Segment(token): Segment,
+    JsonBody(request): JsonBody<UnlockRequest>,
+) -> Result<Json<SealAnswer>, Failure> {
+    let token = services.keys.token(&token)?;
+    let pin = request.pin.map(|pin| Secret::new(pin.as_bytes().to_vec()));
+    token_pin::unlock(&services.keys, &caller, token, pin).await?;
+    Ok(sealing(token))
+}
+
+/// Take the PIN of a token away.
+///
+/// What its worker has begun it may finish; everything else is answered as `token-sealed` until `unlock`.
+#[utoipa::path(
+    post, path = "/tokens/{token}/seal", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    responses((status = 200, body = SealAnswer), TokenProblems),
+)]
+pub(super) async fn seal(
+    State(services): State<Services>,
+    Keeper(caller): Keeper,
+    Segment(token): Segment,
+) -> Result<Json<SealAnswer>, Failure> {
+    let token = services.keys.token(&token)?;
+    token_pin::seal(&services.keys, &caller, token).await?;
+    Ok(sealing(token))
+}
+
+/// Give a token a new user PIN.
+///
+/// Whoever is at work goes on. A PIN file of this service's user gets the new PIN as well; with any other source
+/// somebody must put it there before the next start.
+#[utoipa::path(
+    post, path = "/tokens/{token}/pin", tag = "token",
+    params(("token" = String, Path, description = "Label of a token")),
+    request_body = ChangePinRequest,
+    responses((status = 200, body = ChangePinAnswer), TokenProblems),
+)]
+pub(super) async fn change_pin(
+    State(services): State<Services>,
+    Administrator(caller): Administrator,
+    Segment(token): Segment,
+    JsonBody(request): JsonBody<ChangePinRequest>,
+) -> Result<Json<ChangePinAnswer>, Failure> {
+    let token = services.keys.token(&token)?;
+    let new = Secret::new(request.new_pin.as_bytes().to_vec());
+    Ok(Json(token_pin::change(&services.keys, &caller, token, new).await?))
+}
+
+fn sealing(token: &Token) -> Json<SealAnswer> {
+    Json(SealAnswer { token: token.label().to_owned(), sealed: token.is_sealed() })
 }
 
 async fn view(services: &Services, token: &Token) -> Result<Json<TokenView>, Failure> {

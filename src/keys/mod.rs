@@ -27,6 +27,7 @@ pub mod scope;
 pub mod sign;
 pub mod signer;
 pub mod slots;
+pub mod token_pin;
 
 pub use error::KeyError;
 pub use record::KeyRecord;

@@ -9,24 +9,25 @@ use crate::base::ids::{KeyId, KeySelector};
 use crate::token::Token;
 use serde_json::{Value, json};
 
-/// Ends open intents. Does nothing, and asks nothing of the token, if there are none.
+/// Ends open intents, up to this number: those of a process that is gone. Answers how many; those that need a further
+/// token which is away stay open.
 ///
 /// # Errors
-/// The token is away or locked: the intents stay open for the next start.
-pub async fn settle(keys: &Keys) -> Result<usize, KeyError> {
-    let open = keys.audit.open_intents().await?;
-    if open.is_empty() {
-        return Ok(0);
-    }
+/// The token is away or locked: the intents stay open for the next time.
+pub async fn settle_until(keys: &Keys, last: u64) -> Result<usize, KeyError> {
+    let mut open = keys.audit.open_intents().await?;
+    open.retain(|intent| intent.seq <= last);
+    let mut settled = open.len();
     for intent in &open {
         match settle_one(keys, intent).await {
             Err(KeyError::Token(error)) if token_of(keys, intent).label() != keys.home().label() => {
                 tracing::warn!(%error, "an interrupted request waits for a further token");
+                settled -= 1;
             }
             other => other?,
         }
     }
-    Ok(open.len())
+    Ok(settled)
 }
 
 async fn settle_one(keys: &Keys, intent: &Intent) -> Result<(), KeyError> {

@@ -5,6 +5,7 @@
 use crate::base::{algorithm::KeyAlgorithm, fault::Report};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
 /// What one token can do. Mechanism lists lie; every line here was tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -134,6 +135,45 @@ pub struct TokenSummary {
     pub uri: Option<String>,
     /// Why it cannot be used now.
     pub problem: Option<Report>,
+}
+
+/// `POST tokens/TOKEN/unlock`.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRequest {
+    /// The user PIN, used until `seal` or the end of the process; without it the source in keyward.toml is used again.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "password")]
+    pub pin: Option<Zeroizing<String>>,
+}
+
+/// `POST tokens/TOKEN/pin`.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePinRequest {
+    /// The new user PIN.
+    #[schema(value_type = String, format = "password")]
+    pub new_pin: Zeroizing<String>,
+}
+
+/// Whether a token waits for its PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SealAnswer {
+    /// Label of the token.
+    pub token: String,
+    /// Whether it is sealed: nothing uses it until `unlock`.
+    pub sealed: bool,
+}
+
+/// What has the new PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangePinAnswer {
+    /// Label of the token, which has it.
+    pub token: String,
+    /// What keyward.toml names as the source of the PIN.
+    pub source: String,
+    /// Whether the source has it too; if not, somebody must put it there before the next start.
+    pub stored: bool,
 }
 
 /// How inventory and token agree.

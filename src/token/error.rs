@@ -129,6 +129,16 @@ pub enum TokenError {
         /// CKR code.
         rv: String,
     },
+    /// So many wrong PINs were sent that no other one is, for a while.
+    #[error("token `{token}` refused {tries} PINs in a row; none is sent to it for {minutes} minutes")]
+    PinTries {
+        /// The token's label.
+        token: String,
+        /// How many.
+        tries: usize,
+        /// Until the next one may be sent.
+        minutes: u64,
+    },
     /// The PIN source gave nothing usable.
     #[error("the PIN of token `{token}` cannot be read from {source_name}: {cause}")]
     PinUnreadable {
@@ -137,6 +147,24 @@ pub enum TokenError {
         /// Where it should come from.
         source_name: String,
         /// What is wrong.
+        cause: String,
+    },
+    /// The new PIN cannot be put into its file.
+    #[error("the new PIN of token `{token}` cannot be put into {source_name}: {cause}")]
+    PinUnstorable {
+        /// The token's label.
+        token: String,
+        /// Where it should go.
+        source_name: String,
+        /// The system's answer.
+        cause: String,
+    },
+    /// The token takes no such PIN as its new one.
+    #[error("token `{token}` takes no such PIN ({cause}); it keeps the old one")]
+    PinUnsuitable {
+        /// The token's label.
+        token: String,
+        /// Its limits, or its CKR code.
         cause: String,
     },
     /// The key unwrapped, but it is not the key that it should be.
@@ -174,6 +202,12 @@ pub enum TokenError {
         mechanism: String,
         /// CKR code.
         rv: String,
+    },
+    /// The PIN was not given yet, or was taken away.
+    #[error("token `{token}` is sealed: nobody has given its PIN")]
+    Sealed {
+        /// The token's label.
+        token: String,
     },
     /// The slot has a key, which is never written over.
     #[error("slot {slot} of token `{token}` holds {holder} already; empty slots: {}", if free.is_empty() { "none" } else { free.as_str() })]
@@ -264,11 +298,15 @@ crate::catalogue! {
     PIN_FINAL_TRY = Locked, "pin-final-try", "one PIN try is left", "log in once with the right PIN by the vendor's own tool, which resets the count; keyward never uses the last try";
     PIN_LOCKED = Locked, "pin-locked", "the PIN is locked", "reset the user PIN with the SO PIN by the vendor's tool, then put the new PIN into keyward's PIN source";
     PIN_REFUSED = Locked, "pin-refused", "the token refused the PIN", "put the right PIN into the source that the message names; keyward sends a refused PIN only once";
-    PIN_UNREADABLE = Locked, "pin-unreadable", "the PIN cannot be read", "the PIN file must exist, be readable by this user and by no other (mode 0600)";
+    PIN_TRIES = Locked, "pin-tries", "too many wrong PINs", "make sure of the right PIN; then wait as long as the message says, or restart the service, and give it by `keyward token unlock` or in the PIN source";
+    PIN_UNREADABLE = Locked, "pin-unreadable", "the PIN cannot be read", "mend the source as the message says (a file must be readable by this user and by no other, mode 0600; a command must print the PIN and end with 0), or give the PIN by `keyward token unlock`";
+    PIN_UNSTORABLE = Unavailable, "pin-unstorable", "the new PIN cannot be put into its file", "this user must be able to write the folder of the PIN file; if a file with the same name and `.new` is beside it, it has the PIN that the token may have already, and the next login finds out";
+    PIN_UNSUITABLE = Invalid, "pin-unsuitable", "the token takes no such PIN", "choose another one, of a length and of characters that the token takes";
     PROOF_FAILED = Conflict, "key-not-proved", "a key is not the one it should be", "do not use this copy; take another archive, and compare the public keys in its manifest with the inventory";
     PROTOCOL = Internal, "worker-protocol", "worker and service disagree", "both must be the same build of keyward; restart the service, and report it if it happens again";
     QUARANTINED = Unavailable, "request-quarantined", "a request that twice ended the worker", "do not send it again; run `keyward doctor` and report the module's version";
     REFUSED = Unavailable, "token-refused", "the module refused the operation", "look the CKR code up in the module's own log; `keyward doctor` tries the same operation on a scratch key";
+    SEALED = Locked, "token-sealed", "the token is sealed", "`keyward token unlock TOKEN` and give its PIN; everything that does not need the token works meanwhile";
     SLOT_TAKEN = Conflict, "slot-taken", "the slot has a key already", "name an empty slot by `--slot`; keyward never writes over a key: `keyward key destroy KEY` empties a slot where the firmware can delete keys (5.7), the vendor's tool anywhere";
     TOKEN_ABSENT = TokenAbsent, "token-absent", "the token is not there", "plug it in, start its service (a YubiKey needs pcscd) or bring its folder back; if it is there, compare `token.label` and the module's own configuration in keyward.toml";
     TOKEN_AMBIGUOUS = TokenAbsent, "token-ambiguous", "several tokens have the label", "take away the token that is not meant, or give it another label by the vendor's tool; the message has the serial numbers";
@@ -298,7 +336,9 @@ impl TokenError {
                 | Self::PinFinalTry { .. }
                 | Self::PinLocked { .. }
                 | Self::PinRefused { .. }
+                | Self::PinTries { .. }
                 | Self::PinUnreadable { .. }
+                | Self::Sealed { .. }
                 | Self::SlotTaken { .. }
                 | Self::TokenAbsent { .. }
                 | Self::WorkerUnstartable { .. }
@@ -321,11 +361,15 @@ impl Fault for TokenError {
             Self::PinFinalTry { .. } => PIN_FINAL_TRY,
             Self::PinLocked { .. } => PIN_LOCKED,
             Self::PinRefused { .. } => PIN_REFUSED,
+            Self::PinTries { .. } => PIN_TRIES,
             Self::PinUnreadable { .. } => PIN_UNREADABLE,
+            Self::PinUnstorable { .. } => PIN_UNSTORABLE,
+            Self::PinUnsuitable { .. } => PIN_UNSUITABLE,
             Self::ProofFailed { .. } => PROOF_FAILED,
             Self::Protocol { .. } => PROTOCOL,
             Self::Quarantined { .. } => QUARANTINED,
             Self::Refused { .. } => REFUSED,
+            Self::Sealed { .. } => SEALED,
             Self::SlotTaken { .. } => SLOT_TAKEN,
             Self::TokenAbsent { .. } => TOKEN_ABSENT,
             Self::TokenAmbiguous { .. } => TOKEN_AMBIGUOUS,

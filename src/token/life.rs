@@ -12,6 +12,7 @@ use super::{
     frame,
     message::{Operation, RequestRef, Response},
     outbox::Outbox,
+    pin::PinKeeper,
     pool::TokenSettings,
     process::{self, GRACE, ORDERLY_END, Worker},
     queue::{Job, Lane, Queue},
@@ -32,6 +33,7 @@ use tokio::{
 #[derive(Debug)]
 pub(super) struct Shared {
     settings: Arc<TokenSettings>,
+    user: Arc<PinKeeper>,
     state: Mutex<State>,
     tally: Tally,
     closing: Notify,
@@ -92,8 +94,8 @@ impl Ending {
 }
 
 impl Shared {
-    pub(super) fn new(settings: Arc<TokenSettings>) -> Self {
-        Self { settings, state: Mutex::default(), tally: Tally::default(), closing: Notify::new() }
+    pub(super) fn new(settings: Arc<TokenSettings>, user: Arc<PinKeeper>) -> Self {
+        Self { settings, user, state: Mutex::default(), tally: Tally::default(), closing: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,6 +143,23 @@ impl Shared {
         Ok(id)
     }
 
+    /// Ends the worker in order and waits until it is gone; what is asked for later starts another one.
+    pub(super) async fn retire(&self) {
+        let supervision = {
+            let mut state = self.state();
+            if matches!(state.life, Life::Serving(_)) {
+                // Without its link the worker gets no more jobs, and ends when it has finished what it has begun.
+                state.life = Life::Starting;
+            }
+            state.supervision.take()
+        };
+        let Some(mut supervision) = supervision else { return };
+        if timeout(ORDERLY_END + GRACE, &mut supervision).await.is_err() {
+            // Another worker is there already, for those who waited.
+            self.state().supervision.get_or_insert(supervision);
+        }
+    }
+
     /// Ends the worker for good and waits until it is gone.
     pub(super) async fn close(&self) {
         let supervision = {
@@ -162,6 +181,9 @@ impl Shared {
     fn check_open(&self, state: &State, operation: &str) -> Result<(), TokenError> {
         if matches!(state.life, Life::Closed) {
             return Err(TokenError::WorkerLost { token: self.token(), operation: operation.to_owned() });
+        }
+        if matches!(state.life, Life::Idle) {
+            self.user.check_unsealed()?;
         }
         if let (Life::Idle, Some(failure)) = (&state.life, state.backoff.refusal(Instant::now())) {
             return Err(failure.clone());
@@ -209,7 +231,7 @@ impl Shared {
         if let Some(until) = until {
             sleep_until(until).await;
         }
-        Worker::start(&self.settings).await
+        Worker::start(&self.settings, &self.user).await
     }
 
     /// Feeds one worker until it is gone.
@@ -241,11 +263,11 @@ impl Shared {
         process::end(&mut child, until).await;
     }
 
-    /// A worker serves from now on, unless the pool was closed meanwhile.
+    /// A worker serves from now on, unless the pool was closed or sealed meanwhile: without its link it ends.
     fn welcome(&self, description: TokenDescription, link: Link) {
         let mut state = self.state();
         state.description = Some(description);
-        if matches!(state.life, Life::Starting) {
+        if matches!(state.life, Life::Starting) && !self.user.is_sealed() {
             self.tally.worker();
             state.life = Life::Serving(link);
             self.dispatch(&mut state);
@@ -368,7 +390,7 @@ mod tests {
         adoptions::Adoptions,
         frame::Frames,
         message::{Answer, Request},
-        pin::PinSource,
+        pin::{PinSource, RefusedPin},
     };
     use std::process::Stdio;
     use tokio::{
@@ -387,7 +409,7 @@ mod tests {
     /// A pool without a worker's program: what starts a worker fails.
     fn shared() -> Arc<Shared> {
         let address = TokenAddress { device: "/none.so".into(), label: "rig".to_owned() };
-        let shared = Shared::new(Arc::new(TokenSettings {
+        let settings = TokenSettings {
             address,
             sessions: 1,
             pin: PinSource::File("/none".into()),
@@ -397,7 +419,9 @@ mod tests {
             adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
-        }));
+        };
+        let user = PinKeeper::new("rig", settings.pin.clone(), RefusedPin::of_user("/none".as_ref()));
+        let shared = Shared::new(Arc::new(settings), Arc::new(user));
         shared.state().life = Life::Starting;
         Arc::new(shared)
     }
@@ -542,6 +566,43 @@ mod tests {
             answer,
         };
         assert!(matches!(shared.take_in(late), Err(TokenError::WorkerLost { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_comes_after_its_token_was_sealed_gets_no_job_and_ends() {
+        let shared = shared();
+        let (_, outcome) = ask(&shared, Operation::Probe);
+        let (worker, mut reader, writer) = worker();
+
+        shared.user.seal();
+        let serving = serve(&shared, worker);
+        assert!(reader.next::<Request>().await.unwrap().is_none(), "the child sees the end");
+        drop((reader, writer));
+        serving.await.unwrap();
+        assert!(shared.mourn(), "somebody waits");
+        let refusal = shared.start().await.err().unwrap();
+        shared.refuse_all(&refusal);
+
+        assert!(matches!(outcome.await.unwrap(), Err(TokenError::Sealed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_retires_finishes_what_it_has_begun_and_the_next_one_serves() {
+        let shared = shared();
+        let (first, mut reader, mut writer) = worker();
+        let serving = serve(&shared, first);
+        let (begun, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+
+        shared.retire().await;
+        assert!(reader.next::<Request>().await.unwrap().is_none(), "the child sees the end");
+        reply(&mut writer, begun, Ok(Answer::Count(3))).await;
+        drop((reader, writer));
+        serving.await.unwrap();
+
+        assert!(matches!(outcome.await.unwrap(), Ok(Answer::Count(3))));
+        assert!(!shared.mourn(), "nobody waits");
+        assert!(matches!(shared.state().life, Life::Idle), "and the next who asks starts another one");
     }
 
     #[tokio::test]

@@ -89,6 +89,8 @@ pub enum Operation {
     Prove(UnwrapJob),
     /// Builds an export; answers `Bytes`: the finished file.
     Export(ExportJob),
+    /// Gives the token a new user PIN in place of the one that this worker logged in with; answers `Done`.
+    ChangePin(PlainSecret),
     /// Destroys every object with this CKA_ID; answers `Count`.
     Destroy {
         /// The key.
@@ -162,6 +164,7 @@ impl Operation {
             Self::Unwrap(_) => "unwrap",
             Self::Prove(_) => "prove",
             Self::Export(_) => "export",
+            Self::ChangePin(_) => "change PIN",
             Self::Destroy { .. } => "destroy",
             Self::StoreCertificate(_) => "store certificate",
             Self::ImportKeks(_) => "import KEKs",

@@ -1,6 +1,7 @@
 //! The token: a child process that holds the vendor's module, and the pool in front of it.
 //!
-//! [`Token`] is what the nouns call; `setup` has what needs the SO PIN. Behind them `supervisor` has the deadlines,
+//! [`Token`] is what the nouns call; `setup` has what needs the SO PIN, `user_pin` what is done with the user's;
+//! [`pin`] says where PINs come from. Behind them `supervisor` has the deadlines,
 //! `queue` the lanes, `life` the child from its start to its end, `backoff` the pauses between two children,
 //! `process` the child itself, `outbox` the way to it; [`message`] is what crosses the process border, framed by
 //! `frame`; everything below [`worker`] runs in the child only. The PIN and plain key bytes exist on that side alone.
@@ -26,13 +27,16 @@ mod pool;
 mod process;
 mod queue;
 mod setup;
+pub mod softhsm;
 mod supervisor;
 pub mod tokens;
 pub mod uri;
+mod user_pin;
 pub mod worker;
 
 pub use error::TokenError;
-pub use figures::Figures;
+pub use figures::{Figures, Met};
 pub use pool::{ExportOrder, Token, TokenSettings, WrappedKey};
 pub use setup::make_token;
 pub use tokens::Tokens;
+pub use user_pin::PinChange;

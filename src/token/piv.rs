@@ -32,7 +32,7 @@ impl Token {
     /// The slot has a key, the management key is not at hand or not the right one, or the device has no such keys:
     /// then nothing was made. After [`TokenError::WorkerLost`] or [`TokenError::Deadline`] it may be there.
     pub async fn generate_in_slot(&self, key: NewKey, plan: SlotPlan) -> Result<TokenKey, TokenError> {
-        let made = self.key(self.managed(SlotTask::Generate(key, plan))?, LONG).await?;
+        let made = self.key(self.managed(SlotTask::Generate(key, plan)).await?, LONG).await?;
         let (key, public_key_der) = (made.id, made.public_key_der.clone());
         // The next worker has to be told: PIV knows no ids.
         self.settings.adopted.add(AdoptedKey { key, cka_id: Vec::new(), label: Vec::new(), public_key_der });
@@ -40,7 +40,7 @@ impl Token {
     }
 
     pub(super) async fn delete_from_slot(&self, key: KeyId) -> Result<usize, TokenError> {
-        self.count(self.managed(SlotTask::Destroy { key })?).await
+        self.count(self.managed(SlotTask::Destroy { key }).await?).await
     }
 
     /// Has the device attest that it made the key with this public key itself.
@@ -55,7 +55,7 @@ impl Token {
     }
 
     pub(super) async fn store_in_slot(&self, certificate: CertificateObject) -> Result<(), TokenError> {
-        self.done(self.managed(SlotTask::StoreCertificate(certificate))?, SHORT).await
+        self.done(self.managed(SlotTask::StoreCertificate(certificate)).await?, SHORT).await
     }
 
     /// How long a caller waits for signatures: where somebody may have to touch the device, as long as it waits itself
@@ -64,7 +64,7 @@ impl Token {
         if self.is_yubikey() { TOUCHED } else { SHORT }
     }
 
-    fn managed(&self, task: SlotTask) -> Result<Operation, TokenError> {
+    async fn managed(&self, task: SlotTask) -> Result<Operation, TokenError> {
         let label = self.label();
         let missing = |cause: String| TokenError::ManagementKey {
             token: label.to_owned(),
@@ -73,7 +73,7 @@ impl Token {
         };
         let source =
             self.settings.so_pin.as_ref().ok_or_else(|| missing("keyward.toml names no file with it".to_owned()))?;
-        let management_key = source.read(label).map_err(|error| missing(error.to_string()))?;
+        let management_key = source.read(label).await.map_err(|error| missing(error.to_string()))?;
         Ok(Operation::Managed(ManagedJob { management_key: PlainSecret(management_key), task }))
     }
 }

@@ -13,7 +13,7 @@ use super::{
         KekValue, NewKey, OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, TokenObject, UnwrapJob,
         WrapJob,
     },
-    pin::PinSource,
+    pin::{AskPin, PinKeeper, PinSource, RefusedPin},
     queue::Lane,
     supervisor::Supervisor,
 };
@@ -28,6 +28,7 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
+use tokio::sync::Mutex;
 
 /// How to reach a token and run its worker.
 #[derive(Clone, Debug)]
@@ -82,18 +83,42 @@ pub struct WrappedKey {
 #[derive(Clone, Debug)]
 pub struct Token {
     pub(super) settings: Arc<TokenSettings>,
-    supervisor: Supervisor,
+    pub(super) pins: Pins,
+    /// Who changes something about a PIN, or needs it to stay.
+    pub(super) turn: Arc<Mutex<()>>,
+    pub(super) supervisor: Supervisor,
     capabilities: Arc<RwLock<Option<Capabilities>>>,
+}
+
+/// The PINs of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    pub(super) user: Arc<PinKeeper>,
+    /// None if the settings name no source.
+    pub(super) officer: Option<Arc<PinKeeper>>,
+}
+
+impl Pins {
+    fn new(settings: &TokenSettings) -> Self {
+        let (label, directory) = (&settings.address.label, &settings.state_directory);
+        let user = PinKeeper::new(label, settings.pin.clone(), RefusedPin::of_user(directory));
+        let officer = settings.so_pin.clone();
+        let officer = officer.map(|source| PinKeeper::new(label, source, RefusedPin::of_security_officer(directory)));
+        Self { user: Arc::new(user), officer: officer.map(Arc::new) }
+    }
 }
 
 impl Token {
     /// A token with what is known of its capabilities; nothing is started.
     #[must_use]
     pub fn new(settings: TokenSettings, capabilities: Option<Capabilities>) -> Self {
+        let pins = Pins::new(&settings);
         let settings = Arc::new(settings);
         Self {
-            supervisor: Supervisor::new(Arc::clone(&settings)),
+            supervisor: Supervisor::new(Arc::clone(&settings), Arc::clone(&pins.user)),
             settings,
+            pins,
+            turn: Arc::default(),
             capabilities: Arc::new(RwLock::new(capabilities)),
         }
     }
@@ -450,6 +475,15 @@ impl Token {
 }
 
 impl TokenSettings {
+    /// The same with somebody to ask for the PIN, where the settings say that a person gives it.
+    #[must_use]
+    pub fn asking(mut self, ask: Option<&AskPin>) -> Self {
+        if let (PinSource::Prompt(asked), Some(ask)) = (&mut self.pin, ask) {
+            *asked = Some(ask.clone());
+        }
+        self
+    }
+
     /// A worker's first request; it holds the lock of this name while it lives.
     pub(super) fn open(&self, lock_name: &str) -> Operation {
         Operation::Open(OpenToken {

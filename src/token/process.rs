@@ -5,11 +5,11 @@ use super::{
     error::TokenError,
     frame::{self, Frames},
     message::{Answer, Operation, PlainSecret, RequestRef, Response},
-    pin::RefusedPin,
+    pin::{Candidate, PinKeeper},
     pool::TokenSettings,
+    softhsm,
     worker::FINISH_WITHIN,
 };
-use crate::base::secret::Secret;
 use std::{os::unix::net::UnixStream as StdUnixStream, process::Stdio, time::Duration};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -31,8 +31,31 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts a worker that serves: token open, user logged in.
-    pub(super) async fn start(settings: &TokenSettings) -> Result<Self, TokenError> {
-        Self::open(settings, SERVING_LOCK).await?.log_in(settings).await
+    pub(super) async fn start(settings: &TokenSettings, user: &PinKeeper) -> Result<Self, TokenError> {
+        // Without a process for each caller of a sealed token.
+        user.check_unsealed()?;
+        // The worker before may have been killed in the midst of a login.
+        if let Err(error) = softhsm::mend(&settings.state_directory) {
+            tracing::warn!(%error, "SoftHSM's file cannot be looked after");
+        }
+        let mut worker = Self::open(settings, SERVING_LOCK).await?;
+        for adopt in settings.adopted.requests() {
+            worker.ask(settings, adopt, START_LIMIT).await?;
+        }
+        let mut refusal = None;
+        for candidate in user.candidates().await? {
+            match worker.log_in(settings, user, &candidate, SERVING_LOCK).await {
+                Ok(logged_in) => return Ok(logged_in),
+                Err((Some(again), refused @ TokenError::PinRefused { .. })) => {
+                    refusal = Some(refused);
+                    worker = again;
+                }
+                Err((_, error)) => return Err(error),
+            }
+        }
+        worker.end().await;
+        // There was a candidate, so there is a refusal.
+        Err(refusal.unwrap_or_else(|| TokenError::Protocol { detail: "a login without a PIN".to_owned() }))
     }
 
     async fn open(settings: &TokenSettings, lock_name: &str) -> Result<Self, TokenError> {
@@ -45,25 +68,26 @@ impl Worker {
         }
     }
 
-    async fn log_in(mut self, settings: &TokenSettings) -> Result<Self, TokenError> {
-        let label = &settings.address.label;
-        for adopt in settings.adopted.requests() {
-            self.ask(settings, adopt, START_LIMIT).await?;
-        }
-        let refused = RefusedPin::of_user(&settings.state_directory);
-        let pin = refused.read_unless_refused(&settings.pin, label)?;
-        let login = Operation::Login(PlainSecret(pin.duplicate()));
+    /// Logs in by this PIN. A refusal leaves the worker as it was.
+    async fn log_in(
+        mut self,
+        settings: &TokenSettings,
+        user: &PinKeeper,
+        candidate: &Candidate,
+        lock_name: &str,
+    ) -> Result<Self, (Option<Self>, TokenError)> {
+        let login = Operation::Login(PlainSecret(candidate.pin()));
         match self.ask(settings, login, START_LIMIT).await {
             Ok(_) => {
-                refused.forget();
+                user.accepted(candidate);
                 Ok(self)
             }
-            Err(TokenError::PinRefused { rv, .. }) => Err(refused.note(&pin, &settings.pin, label, rv)),
+            Err(TokenError::PinRefused { rv, .. }) => Err((Some(self), user.refused(candidate, rv))),
             Err(error) if is_unclear(&error) => {
                 self.end().await;
-                Err(blame_pin(settings, &pin, error).await)
+                Err((None, blame_pin(settings, user, candidate, (error, lock_name)).await))
             }
-            Err(other) => Err(other),
+            Err(other) => Err((None, other)),
         }
     }
 
@@ -90,13 +114,32 @@ pub(super) const fn is_unclear(error: &TokenError) -> bool {
 
 /// The error of a login that ended without a clear answer. If the token counts a wrong PIN afterwards it may have
 /// been this one, and a try that is lost by mistake costs more than a PIN that has to be given anew.
-async fn blame_pin(settings: &TokenSettings, pin: &Secret, error: TokenError) -> TokenError {
-    match describe(settings, SERVING_LOCK).await {
-        Ok(description) if description.pin_count_low => {
-            let refused = RefusedPin::of_user(&settings.state_directory);
-            refused.note(pin, &settings.pin, &settings.address.label, counted(&error))
-        }
+async fn blame_pin(
+    settings: &TokenSettings,
+    user: &PinKeeper,
+    candidate: &Candidate,
+    (error, lock_name): (TokenError, &str),
+) -> TokenError {
+    match describe(settings, lock_name).await {
+        Ok(description) if description.pin_count_low => user.refused(candidate, counted(&error)),
         _ => error,
+    }
+}
+
+/// Has a worker of its own log in by this PIN, beside the one that serves.
+pub(super) async fn try_pin(settings: &TokenSettings, user: &PinKeeper, given: &Candidate) -> Result<(), TokenError> {
+    let worker = Worker::open(settings, LONE_LOCK).await?;
+    match worker.log_in(settings, user, given, LONE_LOCK).await {
+        Ok(worker) => {
+            worker.end().await;
+            Ok(())
+        }
+        Err((worker, error)) => {
+            if let Some(worker) = worker {
+                worker.end().await;
+            }
+            Err(error)
+        }
     }
 }
 

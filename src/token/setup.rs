@@ -3,7 +3,6 @@
 use super::{
     error::TokenError,
     message::{Answer, ImportedKek, KekImport, KekValue, NewToken, Operation, PlainSecret, SO_PIN_SOURCE},
-    pin::RefusedPin,
     pool::{LONG, Token, TokenSettings, out_of_turn},
     process,
 };
@@ -19,11 +18,11 @@ pub async fn make_token(settings: &TokenSettings) -> Result<(), TokenError> {
         source_name: "the settings".to_owned(),
         cause: "no SO PIN is named".to_owned(),
     };
-    let so_pin = settings.so_pin.as_ref().ok_or_else(missing)?.read(label)?;
+    let so_pin = settings.so_pin.as_ref().ok_or_else(missing)?.read(label).await?;
     let new = NewToken {
         address: settings.address.clone(),
         so_pin: PlainSecret(so_pin),
-        pin: PlainSecret(settings.pin.read(label)?),
+        pin: PlainSecret(settings.pin.read(label).await?),
     };
     process::run_first(settings, Operation::MakeToken(new), LONG).await.map(|_| ())
 }
@@ -34,47 +33,48 @@ impl Token {
     /// # Errors
     /// One of the PINs is refused or not at hand, or the token takes no KEK.
     pub async fn import_keks(&self, keks: Vec<KekValue>) -> Result<Vec<ImportedKek>, TokenError> {
+        let _turn = self.turn.lock().await;
         let unwrap_template = self.capabilities().await?.unwrap_template;
-        let (settings, label) = (&*self.settings, self.label());
-        let user = RefusedPin::of_user(&settings.state_directory);
-        let officer = RefusedPin::of_security_officer(&settings.state_directory);
-        let pin = user.read_unless_refused(&settings.pin, label)?;
-        let so_pin = match &settings.so_pin {
-            Some(source) => Some((source, officer.read_unless_refused(source, label)?)),
+        // Whoever serves is logged in, so the first PIN is the right one.
+        self.describe().await?;
+        let (settings, user) = (&*self.settings, &self.pins.user);
+        let pin = user.candidate().await?;
+        let so_pin = match &self.pins.officer {
+            Some(officer) => Some((officer, officer.candidate().await?)),
             None => None,
         };
         let import = KekImport {
-            so_pin: so_pin.as_ref().map(|(_, pin)| PlainSecret(pin.duplicate())),
-            pin: PlainSecret(pin.duplicate()),
+            so_pin: so_pin.as_ref().map(|(_, pin)| PlainSecret(pin.pin())),
+            pin: PlainSecret(pin.pin()),
             keks,
             unwrap_template,
         };
         let answer = process::run_alone(settings, Operation::ImportKeks(import), LONG).await;
         match (answer, so_pin) {
-            (Ok(Answer::KeksImported(imported)), _) => {
-                officer.forget();
+            (Ok(Answer::KeksImported(imported)), so_pin) => {
+                if let Some((officer, so_pin)) = so_pin {
+                    officer.accepted(&so_pin);
+                }
                 self.count(Operation::Refresh).await?;
                 Ok(imported)
             }
             (Ok(other), _) => Err(out_of_turn(&other)),
-            (Err(TokenError::PinRefused { source_name, rv, .. }), Some((source, so_pin)))
+            (Err(TokenError::PinRefused { source_name, rv, .. }), Some((officer, so_pin)))
                 if source_name == SO_PIN_SOURCE =>
             {
-                Err(officer.note(&so_pin, source, label, rv))
+                Err(officer.refused(&so_pin, rv))
             }
-            (Err(TokenError::PinRefused { rv, .. }), _) => Err(user.note(&pin, &settings.pin, label, rv)),
+            (Err(TokenError::PinRefused { rv, .. }), _) => Err(user.refused(&pin, rv)),
             (Err(error), so_pin) if process::is_unclear(&error) => {
                 let Ok(description) = process::describe(settings, process::LONE_LOCK).await else {
                     return Err(error);
                 };
                 match so_pin {
                     // The SO logs in first, so a count at his PIN says that the user's was not looked at.
-                    Some((source, so_pin)) if description.so_pin_count_low => {
-                        Err(officer.note(&so_pin, source, label, process::counted(&error)))
+                    Some((officer, so_pin)) if description.so_pin_count_low => {
+                        Err(officer.refused(&so_pin, process::counted(&error)))
                     }
-                    _ if description.pin_count_low => {
-                        Err(user.note(&pin, &settings.pin, label, process::counted(&error)))
-                    }
+                    _ if description.pin_count_low => Err(user.refused(&pin, process::counted(&error))),
                     _ => Err(error),
                 }
             }

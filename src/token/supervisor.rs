@@ -8,6 +8,7 @@ use super::{
     figures::Figures,
     life::Shared,
     message::{Answer, Operation},
+    pin::PinKeeper,
     pool::TokenSettings,
     process::START_LIMIT,
     queue::{Job, Lane},
@@ -35,8 +36,8 @@ pub(super) struct Waiting {
 }
 
 impl Supervisor {
-    pub(super) fn new(settings: Arc<TokenSettings>) -> Self {
-        Self { shared: Arc::new(Shared::new(settings)) }
+    pub(super) fn new(settings: Arc<TokenSettings>, user: Arc<PinKeeper>) -> Self {
+        Self { shared: Arc::new(Shared::new(settings, user)) }
     }
 
     /// Takes a job of keyward's own into its lane, and starts a worker if there is none.
@@ -70,6 +71,11 @@ impl Supervisor {
 
     pub(super) fn figures(&self) -> Figures {
         self.shared.figures()
+    }
+
+    /// Ends the worker in order and waits until it is gone; what is asked for later starts another one.
+    pub(super) async fn retire(&self) {
+        self.shared.retire().await;
     }
 
     /// Ends the worker for good and waits until it is gone; what it has begun it may finish.
@@ -111,11 +117,15 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{address::TokenAddress, adoptions::Adoptions, pin::PinSource};
+    use crate::token::{
+        address::TokenAddress,
+        adoptions::Adoptions,
+        pin::{PinSource, RefusedPin},
+    };
 
     #[tokio::test]
     async fn a_job_whose_caller_is_gone_holds_no_place_in_its_lane() {
-        let supervisor = Supervisor::new(Arc::new(TokenSettings {
+        let settings = TokenSettings {
             address: TokenAddress { device: "/none.so".into(), label: "rig".to_owned() },
             sessions: 1,
             pin: PinSource::File("/none".into()),
@@ -125,7 +135,9 @@ mod tests {
             adopted: Adoptions::default(),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
-        }));
+        };
+        let user = PinKeeper::new("rig", settings.pin.clone(), RefusedPin::of_user("/none".as_ref()));
+        let supervisor = Supervisor::new(Arc::new(settings), Arc::new(user));
         let submit = || supervisor.submit(Operation::Refresh, Lane::Batch, START_LIMIT).unwrap();
         let (first, _second) = (submit(), submit());
 

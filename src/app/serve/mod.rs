@@ -50,7 +50,7 @@ pub struct Ready {
 pub async fn serve(directory: &Path, announce: impl FnOnce(&Ready)) -> Result<(), AppError> {
     let signals = Signals::new()?;
     limits::widen();
-    let opened = open_services(directory).await?;
+    let opened = open_services(directory, None).await?;
     let served = serve_opened(&opened, signals, announce).await;
     opened.close().await;
     served
@@ -89,11 +89,13 @@ async fn serve_opened(opened: &Opened, signals: Signals, announce: impl FnOnce(&
     Ok(())
 }
 
-/// Until the process is asked to end: reloads, and keeps the listener's certificate fresh.
+/// Until the process is asked to end: reloads, keeps the listener's certificate fresh, and settles what waited for the
+/// token.
 async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut signals: Signals) {
     let mut renewal = interval(RENEWAL_PERIOD);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut names = opened.settings.http.certificate_names();
+    let mut unsettled = opened.unsettled;
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
@@ -111,7 +113,12 @@ async fn watch(opened: &Opened, tls: &Tls, connections: &Arc<Connections>, mut s
                 tls.renew(&opened.keys, &opened.directory, &names).await;
                 notify(&[NotifyState::Ready]);
             }
-            _ = renewal.tick() => tls.renew(&opened.keys, &opened.directory, &names).await,
+            _ = renewal.tick() => {
+                tls.renew(&opened.keys, &opened.directory, &names).await;
+                if let Err(error) = unsettled.settle(&opened.services.backups).await {
+                    tracing::error!(%error, "interrupted requests stay as they are");
+                }
+            }
         }
     }
 }
@@ -156,5 +163,5 @@ fn url(address: SocketAddr) -> String {
     }
 }
 
-/// How soon a certificate that is about to end, or a new CA after a restore, is noticed.
+/// How soon a certificate that is about to end, a new CA after a restore, or a token that is back is noticed.
 const RENEWAL_PERIOD: Duration = Duration::from_secs(60);

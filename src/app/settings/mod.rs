@@ -302,6 +302,14 @@ mod tests {
         assert!(faults("").contains("must say where the PIN comes from"));
         assert!(faults("pin_file = \"pin\"\npin_credential = \"pin\"").contains("only one can be the PIN"));
         assert!(faults("pin_credential = \"../pin\"").contains("not a path"));
+        assert_eq!(faults("pin_fd = 3"), "none");
+        assert!(faults("pin_fd = 0").contains("must be 3 or more"));
+        assert_eq!(faults("pin_command = [\"/bin/echo\", \"1234\"]"), "none");
+        assert!(faults("pin_command = [\"echo\", \"1234\"]").contains("absolute path"));
+        assert!(faults("pin_command = []").contains("absolute path"));
+        assert_eq!(faults("pin_prompt = true"), "none");
+        assert!(faults("pin_prompt = false").contains("must say where the PIN comes from"));
+        assert!(faults("pin_prompt = true\npin_fd = 3").contains("pin_fd and pin_prompt = true are there"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::token::{
     TokenSettings,
     address::{Device, TokenAddress},
     adoptions::Adoptions,
-    pin::PinSource,
+    pin::{InheritedPin, PinCommand, PinSource},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -26,12 +26,21 @@ pub struct TokenSection {
     pub yubikey: Option<u32>,
     /// Label of the token; of a `YubiKey` a name for it, which no other token of the instance has.
     pub label: String,
-    /// File with the user PIN; or else:
+    /// File with the user PIN. Of this and the next four there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_file: Option<PathBuf>,
     /// Name of the systemd credential that is the user PIN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_credential: Option<String>,
+    /// Number of a descriptor that the service is started with, through which the user PIN comes as a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_fd: Option<i32>,
+    /// Absolute path of a program that prints the user PIN, and its arguments; no shell is between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_command: Option<Vec<String>>,
+    /// Whether a person gives the user PIN: the service starts sealed, and waits for `keyward token unlock`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pin_prompt: bool,
     /// File with the SO PIN; a rig only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub so_pin_file: Option<PathBuf>,
@@ -138,23 +147,53 @@ impl TokenSection {
         }
     }
 
+    /// A descriptor is read here, before anything else could come to its number.
     fn pin_source(&self, directory: &Path) -> PinSource {
-        match &self.pin_credential {
-            Some(name) => PinSource::Credential { directory: Environment::read().credentials, name: name.clone() },
-            None => PinSource::File(directory.join(self.pin_file.as_deref().unwrap_or(Path::new("")))),
+        if let Some(name) = &self.pin_credential {
+            return PinSource::Credential { directory: Environment::read().credentials, name: name.clone() };
+        }
+        if let Some(number) = self.pin_fd {
+            return PinSource::Descriptor(InheritedPin::read(number));
+        }
+        if let Some([program, arguments @ ..]) = self.pin_command.as_deref() {
+            return PinSource::Command(PinCommand { program: program.into(), arguments: arguments.to_vec() });
+        }
+        match &self.pin_file {
+            Some(path) => PinSource::File(directory.join(path)),
+            None => PinSource::Prompt(None),
         }
     }
 
     fn pin_fault(&self, name: &str) -> Option<String> {
-        let fault = match (&self.pin_file, &self.pin_credential) {
-            (None, None) => "pin_file or pin_credential must say where the PIN comes from",
-            (Some(_), Some(_)) => "pin_file and pin_credential are there; only one can be the PIN",
-            (None, Some(credential)) if is_path(credential) => {
-                "pin_credential must be the name of a credential, not a path"
-            }
-            _ => return None,
+        let sources = [
+            ("pin_file", self.pin_file.is_some()),
+            ("pin_credential", self.pin_credential.is_some()),
+            ("pin_fd", self.pin_fd.is_some()),
+            ("pin_command", self.pin_command.is_some()),
+            ("pin_prompt = true", self.pin_prompt),
+        ];
+        let named: Vec<_> = sources.into_iter().filter(|(_, is_there)| *is_there).map(|(source, _)| source).collect();
+        let fault = match named.as_slice() {
+            [] => format!("{} must say where the PIN comes from", sources.map(|(source, _)| source).join(" or ")),
+            [_] => self.pin_source_fault()?.to_owned(),
+            several => format!("{} are there; only one can be the PIN", several.join(" and ")),
         };
         Some(format!("{name}.{fault}"))
+    }
+
+    /// What is wrong with the one source.
+    fn pin_source_fault(&self) -> Option<&'static str> {
+        if self.pin_credential.as_deref().is_some_and(is_path) {
+            return Some("pin_credential must be the name of a credential, not a path");
+        }
+        if self.pin_fd.is_some_and(|number| number < 3) {
+            return Some("pin_fd must be 3 or more: before are standard input, output and error");
+        }
+        let is_absolute = |command: &Vec<String>| command.first().is_some_and(|program| program.starts_with('/'));
+        if self.pin_command.as_ref().is_some_and(|command| !is_absolute(command)) {
+            return Some("pin_command must begin with the absolute path of a program: [\"/path\", \"argument\"]");
+        }
+        None
     }
 }
 

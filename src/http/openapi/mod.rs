@@ -141,8 +141,16 @@ fn push(list: &mut Value, item: Value) {
 /// Paths outside `/api/v1`.
 const BESIDE: &[&str] = &["/healthz", "/metrics", "/readyz"];
 
-/// POST operations that change nothing, or that must be fast and may be done twice.
-const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verify", "keys_sign"];
+/// POST operations that change nothing, that must be fast and may be done twice, or of which nothing is kept.
+const REPEATABLE: &[&str] = &[
+    "audit_checkpoint",
+    "audit_verify",
+    "backups_verify",
+    "keys_sign",
+    "token_change_pin",
+    "token_seal",
+    "token_unlock",
+];
 
 /// Every handler that answers to programs.
 #[derive(OpenApi)]
@@ -189,11 +197,14 @@ const REPEATABLE: &[&str] = &["audit_checkpoint", "audit_verify", "backups_verif
         keys::sign,
         metrics::show,
         show,
+        token::change_pin,
         token::home,
         token::list,
         token::probe,
         token::scan,
+        token::seal,
         token::show,
+        token::unlock,
         whoami::show,
     ),
     // Nothing refers to these: problems are added here, and the results of commands are any JSON.

@@ -129,6 +129,8 @@ class Card:
             return struct.pack(">I", self.serial)
         if ins == 0x20:
             return self.verify(data)
+        if ins == 0x24:
+            return self.change(data)
         if ins == 0xF7:
             return self.metadata(p2)
         if ins == 0x87:
@@ -154,6 +156,12 @@ class Card:
         self.verified = self.fresh = data == self.pin
         self.tries = 3 if self.verified else self.tries - 1
         return 0x9000 if self.verified else self.left()
+
+    def change(self, data):
+        changed = self.verify(data[:8])
+        if changed == 0x9000:
+            self.pin = data[8:]
+        return changed
 
     def left(self):
         return 0x63C0 | self.tries if self.tries else 0x6983

@@ -67,3 +67,19 @@ fn a_key_that_wants_the_pin_for_each_use_is_given_it_for_each_use() {
 
     assert_eq!(cards.pins_given(1000), before + 2);
 }
+
+#[test]
+fn a_pin_that_is_changed_is_the_cards_from_then_on() {
+    let (rig, cards) = rig_with_card("5.7.1");
+    generate(&rig, "web", "p256", &[]);
+    let new = rig.write("new-pin", "87654321\n");
+    fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+
+    let short = rig.write("short-pin", "12345\n");
+    fs::set_permissions(&short, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    rig.refused(&["token", "change-pin", "yk", "--new-pin-file", &short], 3, "pin-unsuitable");
+    rig.json(&["token", "change-pin", "yk", "--new-pin-file", &new]);
+
+    sign(&rig, "web").succeeded();
+    cards.piv_tool(1000, &["-a", "verify-pin", "-P", "87654321"]).succeeded();
+}

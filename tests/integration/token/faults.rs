@@ -70,6 +70,18 @@ pub(super) fn worker(executable: &Path) -> Option<Pid> {
     of_rig.next().and_then(Pid::from_raw)
 }
 
+/// The workers of a service: its children.
+pub(super) fn children(parent: i32) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let line = format!("PPid:\t{parent}\n");
+    let is_child = |pid: &i32| {
+        // One that has ended and is not waited for yet has no command line.
+        let is_alive = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        is_alive && fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| status.contains(&line))
+    };
+    pids.filter(is_child).collect()
+}
+
 fn new_key(algorithm: KeyAlgorithm) -> NewKey {
     NewKey {
         id: KeyId::new(),

@@ -6,6 +6,7 @@ usage: objects.py MODULE COMMAND [ARGUMENT]...
   find                              the same without a login
   flags                             CKF_ names of the token's PIN flags
   login PIN-FILE                    logs in and out
+  set-pin PIN-FILE NEW              gives the user another PIN
   sign PIN-FILE ID MECHANISM IN OUT signs the file IN by the private key with this CKA_ID (hex)
   replace PIN-FILE ID WHAT          puts another P-256 pair in the place of the one with this CKA_ID, same id and label; WHAT is
                                     `pair`, or `private` to leave the old public key object
@@ -120,6 +121,7 @@ def main(module, command, *arguments):
         "dump": lambda: every_object(session),
         "login": lambda: None,
         "replace": lambda: replace(session, *arguments[1:]),
+        "set-pin": lambda: session.setPin(pin_of(arguments[0]), arguments[1]),
         "sign": lambda: sign(session, *arguments[1:]),
         "stray": lambda: stray(session, *arguments[1:]),
     }[command]()

@@ -9,6 +9,7 @@ use std::{
 
 /// The files of a rig that hold secrets in clear, by design.
 const HOLDERS: [&str; 3] = ["softhsm/pin", "softhsm/so-pin", "share-provisional.txt"];
+const NEW_PIN: &str = "canary new pin 51d9";
 const PASSPHRASE: &str = "canary passphrase 7f3a";
 
 /// Every file below a directory.
@@ -60,6 +61,8 @@ fn no_pin_passphrase_or_share_appears_in_output_logs_or_any_other_file() {
     let passphrase = rig.write("passphrase", format!("{PASSPHRASE}\n"));
     let out = |name: &str| rig.file(name);
     let [signature, certificate, pem, p12, records] = ["sig", "crt", "key", "p12", "jsonl"].map(out);
+    let old = canaries(&rig.directory());
+    let new_pin = rig.write("new-pin", format!("{NEW_PIN}\n"));
     let create = ["export", "create", "web", "--passphrase-file", &passphrase, "--format"];
     let mut printed = String::new();
     let share = rig.directory().join("share-provisional.txt").to_str().unwrap().to_owned();
@@ -77,6 +80,7 @@ fn no_pin_passphrase_or_share_appears_in_output_logs_or_any_other_file() {
         &["audit", "export", "--out", &records],
         &["audit", "list", "--limit", "1000"],
         &["kek", "list"],
+        &["token", "change-pin", "--new-pin-file", &new_pin],
         &["doctor"],
         &["status"],
     ] {
@@ -92,7 +96,7 @@ fn no_pin_passphrase_or_share_appears_in_output_logs_or_any_other_file() {
         let there = scanned.iter().any(|path| path.to_str().unwrap().contains(expected));
         assert!(there, "{expected} was not scanned: {scanned:?}");
     }
-    for (name, canary) in &canaries(&rig.directory()) {
+    for (name, canary) in old.iter().chain(&canaries(&rig.directory())) {
         assert!(canary.len() >= 16, "{name} is too short to be looked for");
         assert!(!contains(printed.as_bytes(), canary), "the {name} was printed: {printed}");
         for path in &scanned {

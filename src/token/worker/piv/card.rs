@@ -189,7 +189,7 @@ fn no_service(error: &Error) -> String {
 }
 
 /// The PIN as the card wants it: eight bytes, the rest 0xFF (NIST SP 800-73-4, part 2, section 2.4.3).
-fn pin_block(pin: &Secret) -> Option<Zeroizing<[u8; 8]>> {
+pub(super) fn pin_block(pin: &Secret) -> Option<Zeroizing<[u8; 8]>> {
     let bytes = pin.expose();
     let mut block = Zeroizing::new([0xFF; 8]);
     block.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -231,8 +231,8 @@ const LOCKED: u16 = 0x6983;
 const WRONG_PIN: u16 = 0x63C0;
 const VERIFY: u8 = 0x20;
 /// Reference of the PIN.
-const PIN: u8 = 0x80;
-const SHORTEST_PIN: usize = 4;
+pub(super) const PIN: u8 = 0x80;
+const SHORTEST_PIN: usize = 6;
 /// Tries of a card from the factory.
 const USUAL_TRIES: u8 = 3;
 

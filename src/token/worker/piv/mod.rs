@@ -11,6 +11,7 @@ mod attest;
 mod card;
 mod change;
 mod fault;
+mod pin;
 mod sign;
 mod slots;
 mod wire;
@@ -71,13 +72,21 @@ impl Backend {
 
     fn perform(&self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
         let mut state = self.state();
+        let was_logged_in = state.pin.is_some();
+        let (result, fate) = self.attempt(&mut state, operation);
+        // A PIN that the card refused, or may have changed, is forgotten: only a new worker logs in.
+        let is_logged_out = was_logged_in && state.pin.is_none();
+        (result, if is_logged_out { Fate::End } else { fate })
+    }
+
+    fn attempt(&self, state: &mut State, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
         let cause = match state.dispatch(operation) {
             Ok(answer) => return (Ok(answer), Fate::GoOn),
             Err(Failure::Told(error)) => return (Err(*error), Fate::GoOn),
             Err(Failure::Lost(cause)) => cause,
         };
         let broken = || fault::refused(self.address.label.clone(), operation.name(), "the card", &cause);
-        match self.reconnect(&mut state) {
+        match self.reconnect(state) {
             Ok(()) if operation.is_repeatable() => match state.dispatch(operation) {
                 Ok(answer) => (Ok(answer), Fate::GoOn),
                 Err(Failure::Told(error)) => (Err(*error), Fate::GoOn),
@@ -141,6 +150,7 @@ impl State {
             Operation::Sign(job) => self.sign(job).map(Answer::Signatures),
             Operation::Attest { public_key_sha256 } => self.attest(*public_key_sha256).map(Answer::Attestation),
             Operation::Managed(job) => self.managed(job),
+            Operation::ChangePin(new) => self.change_pin(&new.0).map(|()| Answer::Done),
             Operation::CloseSessionKeks => Ok(Answer::Done),
             Operation::Destroy { .. }
             | Operation::Export(_)

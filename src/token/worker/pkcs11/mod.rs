@@ -20,6 +20,7 @@ mod kek;
 mod kek_import;
 mod make;
 mod objects;
+mod pin;
 mod probe;
 mod sign;
 mod token;
@@ -158,6 +159,7 @@ impl Backend {
             Operation::Unwrap(job) => self.unwrap(session, job).map(Answer::Key),
             Operation::Prove(job) => self.prove(session, job).map(|()| Answer::Done),
             Operation::Export(job) => self.export(session, job).map(Answer::Bytes),
+            Operation::ChangePin(new) => self.change_pin(&new.0).map(|()| Answer::Done),
             Operation::Destroy { key } => self.destroy(session, *key).map(Answer::Count),
             Operation::StoreCertificate(object) => self.store_certificate(session, object).map(|()| Answer::Done),
             Operation::OpenSessionKeks(keks) => self.open_session_keks(keks).map(|()| Answer::Done),

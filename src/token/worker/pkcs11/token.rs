@@ -37,9 +37,9 @@ pub(super) struct Token {
 
 /// A login that lasts: closing the last session of a process logs out, so this one stays open.
 pub(super) struct Login {
-    _session: Session,
+    pub(super) _session: Session,
     /// The PIN that the token has taken; none once it has refused it.
-    pin: Option<Secret>,
+    pub(super) pin: Option<Secret>,
 }
 
 /// Who logs in.
@@ -174,23 +174,17 @@ impl Token {
         self.context.open_rw_session(self.slot).map_err(self.refusal("open session", "the token", NO_MECHANISM))
     }
 
-    fn info(&self) -> Result<TokenInfo, Failure> {
+    pub(super) fn info(&self) -> Result<TokenInfo, Failure> {
         self.context.get_token_info(self.slot).map_err(self.refusal("describe", "the token", NO_MECHANISM))
     }
 
     /// Logs in, unless the token says that its last try is at stake.
     pub(super) fn log_in(&self, session: &Session, who: Who, pin: &Secret) -> Result<Taken, Failure> {
-        let info = self.info()?;
-        let (final_try, locked, user) = match who {
-            Who::SecurityOfficer => (info.so_pin_final_try(), info.so_pin_locked(), UserType::So),
-            Who::User => (info.user_pin_final_try(), info.user_pin_locked(), UserType::User),
+        let user = match who {
+            Who::SecurityOfficer => UserType::So,
+            Who::User => UserType::User,
         };
-        if locked {
-            return Err(TokenError::PinLocked { token: self.name() }.into());
-        }
-        if final_try {
-            return Err(TokenError::PinFinalTry { token: self.name() }.into());
-        }
+        self.check_tries(&self.info()?, who)?;
         let pin = RawAuthPin::new(Box::new(pin.expose().to_vec()));
         match session.login_with_raw(user, &pin) {
             Ok(()) => Ok(Taken::Now),
@@ -199,7 +193,22 @@ impl Token {
         }
     }
 
-    fn login_refusal(&self, who: Who, error: Error) -> Failure {
+    /// Turns a PIN away where a wrong one would be the last.
+    pub(super) fn check_tries(&self, info: &TokenInfo, who: Who) -> Result<(), Failure> {
+        let (final_try, locked) = match who {
+            Who::SecurityOfficer => (info.so_pin_final_try(), info.so_pin_locked()),
+            Who::User => (info.user_pin_final_try(), info.user_pin_locked()),
+        };
+        if locked {
+            return Err(TokenError::PinLocked { token: self.name() }.into());
+        }
+        if final_try {
+            return Err(TokenError::PinFinalTry { token: self.name() }.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn login_refusal(&self, who: Who, error: Error) -> Failure {
         let token = self.name();
         match error {
             Error::Pkcs11(RvError::PinLocked, _) => TokenError::PinLocked { token }.into(),
