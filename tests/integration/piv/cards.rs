@@ -18,6 +18,8 @@ const MANAGEMENT_KEY: &str = "010203040506070801020304050607080102030405060708";
 pub(super) struct Cards {
     process: Child,
     directory: PathBuf,
+    /// Which card belongs into which reader.
+    serials: Vec<u32>,
 }
 
 impl Cards {
@@ -35,7 +37,7 @@ impl Cards {
         let mut ready = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n");
-        Self { process, directory }
+        Self { process, directory, serials: cards.iter().map(|(serial, _)| *serial).collect() }
     }
 
     /// Adds the card to the instance as a further token, with further lines of its section.
@@ -112,9 +114,10 @@ impl Cards {
 
     /// Yubico's own tool, at these cards.
     pub(super) fn piv_tool(&self, serial: u32, arguments: &[&str]) -> Ended {
-        let reader = if serial == 1000 { "00 00" } else { "00 01" };
+        let place = self.serials.iter().position(|known| *known == serial).unwrap();
+        let reader = format!("00 0{place}");
         run(Command::new("yubico-piv-tool")
-            .args(["--reader", reader])
+            .args(["--reader", &reader])
             .args(arguments)
             .env("PCSCLITE_CSOCK_NAME", self.socket()))
     }
