@@ -3,7 +3,7 @@
 use super::{
     Services,
     body::{JsonBody, QueryOf, Segment},
-    openapi::{Conflict, TokenProblems},
+    openapi::{Conflict, NotFound, TokenProblems},
     permit::KeyReader,
     problem::Failure,
 };
@@ -40,7 +40,7 @@ pub(super) async fn generate(
 #[utoipa::path(
     post, path = "/adoptions", tag = "keys",
     request_body = AdoptRequest,
-    responses((status = 201, body = KeyView), Conflict, TokenProblems),
+    responses((status = 201, body = KeyView), Conflict, NotFound, TokenProblems),
 )]
 pub(super) async fn adopt(
     State(services): State<Services>,

@@ -4,7 +4,11 @@
 //! itself, once its public key was compared; one that the token lost, or that was replaced there, is missing.
 
 use super::{KeyError, KeyRecord, Keys, db};
-use crate::base::{custody::Presence, ids::KeyId};
+use crate::base::{
+    custody::Presence,
+    fault::{Fault as _, Kind},
+    ids::KeyId,
+};
 use crate::db::commit;
 use crate::token::{Token, TokenError, message::TokenKey};
 use std::{collections::HashMap, time::Duration};
@@ -47,20 +51,25 @@ pub async fn watch(keys: Keys) {
 async fn watch_one(keys: Keys, token: Token) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut compared = None;
+    let (mut compared, mut waits_for_people) = (None, false);
     loop {
         ticks.tick().await;
         let figures = token.figures();
-        if figures.is_serving && compared == Some(figures.met.workers) {
+        let is_known = figures.is_serving && compared == Some(figures.met.workers);
+        if is_known || (waits_for_people && !figures.is_serving) {
             continue;
         }
         // A pause of the pool between two starts is answered by it at once, with the last failure.
         match note(&keys, &token, token.indexed_keys().await).await {
             Ok(comparison) => {
                 compared = Some(token.figures().met.workers);
+                waits_for_people = false;
                 tell(token.label(), &comparison);
             }
             Err(error) => {
+                // A PIN that cannot be had, or was refused, is for people to mend: to ask its source each time would
+                // run a program, or ask somebody, again and again. The next request does ask.
+                waits_for_people = error.entry().kind == Kind::Locked;
                 if compared.take().is_some() {
                     tracing::error!(token.label = token.label(), %error, "the token cannot be used");
                 }
