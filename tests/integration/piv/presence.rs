@@ -3,6 +3,7 @@
 use super::{cards::Cards, generate, rig_with_card, sign};
 use crate::support::{Rig, service::Service};
 use serde_json::json;
+use std::fs;
 
 #[test]
 fn a_card_that_is_pulled_is_absent_and_is_used_again_by_itself_when_it_is_back() {
@@ -66,3 +67,29 @@ fn two_cards_at_once_are_told_apart_by_serial_number() {
     let serial_of = |key| rig.json(&["key", "attest", key])["device_serial"].clone();
     assert_eq!([serial_of("a"), serial_of("b")], [json!(1000), json!(1001)]);
 }
+
+#[test]
+fn the_same_card_is_an_ordinary_token_through_the_vendors_module() {
+    let (rig, cards) = rig_with_card("5.7.1");
+    generate(&rig, "web", "p256", &[]);
+    let public_key = rig.public_key("web");
+    let settings = rig.directory().join("keyward.toml");
+    let (before, pin, socket) = (fs::read_to_string(&settings).unwrap(), rig.file("yk.pin"), cards.socket());
+    let module = fs::canonicalize(MODULE).unwrap();
+    let section = format!(
+        "[[tokens]]\nmodule = {module:?}\nlabel = \"YubiKey PIV #1000\"\npin_file = {pin:?}\nsessions = 1\n\
+         environment = {{ PCSCLITE_CSOCK_NAME = {socket:?} }}\n"
+    );
+    fs::write(&settings, format!("{before}\n{section}")).unwrap();
+
+    let scanned = rig.json(&["token", "scan", "YubiKey PIV #1000"]);
+    let objects = scanned["items"].as_array().unwrap();
+    let key = objects.iter().find(|object| object["label"] == "Private key for PIV Authentication").unwrap();
+    rig.json(&["key", "adopt", "again", key["uri"].as_str().unwrap()]);
+
+    rig.assert_signs("again", &public_key);
+    rig.assert_signs("web", &public_key);
+}
+
+/// Yubico's PKCS#11 module, as Debian has it.
+const MODULE: &str = "/usr/lib/x86_64-linux-gnu/libykcs11.so.2";
