@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod db;
+pub mod doctor;
 pub mod export;
 pub mod http;
 pub mod keys;

@@ -19,10 +19,14 @@ const IMPORTS: &[(&str, &str)] = &[
     ("export", "base pki db token audit notify access commands keys certificates"),
     ("ceremony", "base pki db token audit notify access commands keys certificates"),
     ("backup", "base pki db token audit notify access commands keys certificates ceremony"),
+    ("doctor", "base pki db token audit notify access commands keys certificates ceremony backup"),
     ("orders", "base pki db token audit notify access commands keys certificates"),
     ("vault", "base pki db token audit notify access commands keys certificates export orders"),
     ("fleet", "base pki db token audit notify access commands keys certificates export ceremony backup orders vault"),
-    ("http", "base pki token audit notify access commands keys certificates export ceremony backup orders vault fleet"),
+    (
+        "http",
+        "base pki token audit notify access commands keys certificates export ceremony backup doctor orders vault fleet",
+    ),
     ("client", "base *::api"),
     ("cli", "base pki client app *::api *::offline"),
     (

@@ -50,6 +50,14 @@ pub enum AppError {
         /// What was found of it.
         name: &'static str,
     },
+    /// The token cannot be the instance's own.
+    #[error("token `{token}` cannot be an instance's own: {cause}, so the instance could not be backed up")]
+    NoHome {
+        /// The token's label.
+        token: String,
+        /// What it cannot do.
+        cause: String,
+    },
     /// Another process works with the instance.
     #[error("the instance in {} is in use by another process", directory.display())]
     InUse {
@@ -107,6 +115,7 @@ crate::catalogue! {
     IN_USE = Locked, "instance-in-use", "the instance is in use", "wait until the other command ends, or stop the other process; a service that is just starting answers in a moment";
     LISTEN = Unavailable, "listener-unavailable", "the service cannot listen there", "choose another address with `[http] listen` in keyward.toml, or stop what uses this one";
     NO_INSTANCE = NotFound, "instance-missing", "there is no instance", "make one with `keyward init`, or name its directory with `--dir` or KEYWARD_DIR";
+    NO_HOME = Unsupported, "token-no-home", "the token cannot be an instance's own", "make the instance on another token (`keyward init` alone makes one in SoftHSM), then name this one under `[[tokens]]` of keyward.toml: it takes `token-only` keys by `keyward key generate --token`";
     PRODUCTION_UNAVAILABLE = Unsupported, "production-unavailable", "no production instance yet", "use `--posture rig` for now: for trying keyward out, not for people's keys";
     SETTINGS = Invalid, "settings-invalid", "the settings do not hold together", "mend keyward.toml; all its faults are listed";
     TLS_UNUSABLE = Internal, "tls-unusable", "the TLS listener cannot be set up", "remove tls/server.pem and tls/server.key, which are made anew at the next start";
@@ -127,6 +136,7 @@ impl Fault for AppError {
             Self::InUse { .. } => IN_USE,
             Self::Key(error) => error.entry(),
             Self::Listen { .. } => LISTEN,
+            Self::NoHome { .. } => NO_HOME,
             Self::NoInstance { .. } => NO_INSTANCE,
             Self::ProductionUnavailable => PRODUCTION_UNAVAILABLE,
             Self::Settings { .. } => SETTINGS,

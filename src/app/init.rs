@@ -7,6 +7,7 @@ use super::{
     start::{Instance, open_database, open_keys},
 };
 use crate::base::{
+    algorithm::KeyAlgorithm,
     custody::Posture,
     ids::InstanceId,
     time::{Clock as _, SystemClock},
@@ -15,7 +16,7 @@ use crate::ceremony::provisional;
 use crate::certificates::authority;
 use crate::db::{commit, instance};
 use crate::keys::probe::probe;
-use crate::token::make_token;
+use crate::token::{api::Capabilities, make_token};
 use serde::Serialize;
 use std::{
     fs::{self, Permissions},
@@ -141,7 +142,8 @@ async fn make(directory: &Path, request: InitRequest) -> Result<InitAnswer, AppE
 /// KEKs, CA, audit key, their files.
 async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> Result<InitAnswer, AppError> {
     let description = keys.home().describe().await?;
-    probe(keys, keys.home()).await?;
+    let seen = probe(keys, keys.home()).await?;
+    check_home(keys.home().label(), &seen)?;
     let secret = provisional::establish(keys).await?;
     let root = authority::establish(keys, row.id).await?;
     authority::publish(keys, directory).await?;
@@ -156,6 +158,24 @@ async fn furnish(directory: &Path, keys: &crate::keys::Keys, row: &Instance) -> 
         root_sha256: root.fingerprint(),
         share_file,
     })
+}
+
+/// An instance's own token takes KEKs, and lets the CA's key be backed up under them.
+fn check_home(token: &str, seen: &Capabilities) -> Result<(), AppError> {
+    let ca = seen.algorithm(KeyAlgorithm::P256);
+    let ca_cause = ca.and_then(|seen| seen.cause.clone()).unwrap_or_default();
+    let cause = if seen.key_wrap.is_none() {
+        "it wraps no private keys by RFC 5649".to_owned()
+    } else if !seen.secret_keys {
+        "it takes no AES keys as KEKs".to_owned()
+    } else if !seen.content_key_wrap {
+        "it wraps no AES keys by RFC 3394".to_owned()
+    } else if !ca.is_some_and(|seen| seen.sign && seen.wrap) {
+        format!("it does not put wrapped P-256 keys back ({ca_cause})")
+    } else {
+        return Ok(());
+    };
+    Err(AppError::NoHome { token: token.to_owned(), cause })
 }
 
 async fn embedded_token(directory: &Path) -> Result<TokenSection, AppError> {

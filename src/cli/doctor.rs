@@ -1,68 +1,82 @@
-//! `keyward doctor`: the token is tried out, and each finding says what it means.
+//! `keyward doctor`: what each part of an instance does, what that means, and what to do.
 
 use super::{
     exit::CliError,
     output::{Output, put_line, table},
 };
+use crate::base::fault::{Kind, Report};
 use crate::client::Client;
-use crate::token::api::{AlgorithmCapability, Capabilities};
+use crate::doctor::api::{CheckOutcome, DoctorQuery, DoctorReport, Finding};
+use clap::Args;
 
-pub(super) async fn run(client: &Client, output: Output) -> Result<(), CliError> {
-    output.say("trying the token out on scratch session objects …");
-    output.answer(&client.probe(&client.tokens().await?.items[0].label).await?, show);
-    Ok(())
+#[derive(Args)]
+#[command(after_help = AFTER)]
+pub(super) struct Doctor {
+    /// Mend what can be mended without losing anything, such as open file modes, and list it
+    #[arg(long)]
+    fix: bool,
 }
 
-fn show(capabilities: &Capabilities) {
-    let yes = |flag: bool| if flag { "yes" } else { "NO" }.to_owned();
-    let row = |seen: &AlgorithmCapability| {
-        let meaning = match (seen.sign, seen.wrap) {
-            (true, true) => "every policy".to_owned(),
-            (true, false) => format!("`token-only` alone: {}", cause(seen)),
-            (false, _) => format!("cannot be made here: {}", cause(seen)),
-        };
-        [seen.algorithm.to_string(), yes(seen.sign), yes(seen.wrap), meaning]
+pub(super) async fn run(asked: &Doctor, client: &Client, output: Output) -> Result<(), CliError> {
+    output.say("trying each token out with scratch keys …");
+    told(&client.doctor(DoctorQuery { fix: asked.fix }).await?, output)
+}
+
+/// The instance cannot be opened: that is the finding.
+pub(super) fn without_instance(error: CliError, output: Output) -> Result<(), CliError> {
+    let CliError::Problem(report, request) = error else { return Err(error) };
+    if report.kind == Kind::NotFound {
+        // There is nothing to look at.
+        return Err(CliError::Problem(report, request));
+    }
+    let Report { code, title, detail, advice, .. } = report;
+    let failed = Finding::failed("instance", format!("{detail} ({code})"), &title, &advice);
+    let rest = ["files", "database", "backups", "tokens"].map(Finding::not_tried);
+    told(&DoctorReport::new([vec![failed], rest.to_vec()].concat(), Vec::new(), Vec::new()), output)
+}
+
+fn told(report: &DoctorReport, output: Output) -> Result<(), CliError> {
+    output.answer(report, show);
+    if report.outcome == CheckOutcome::Failed { Err(CliError::Outcome(Kind::Unavailable)) } else { Ok(()) }
+}
+
+fn show(report: &DoctorReport) {
+    for fixed in &report.fixed {
+        put_line!("fixed: {fixed}");
+    }
+    put_line!("INSTANCE");
+    findings(&report.instance);
+    for token in &report.tokens {
+        put_line!("\nTOKEN {}", token.label);
+        findings(&token.findings);
+    }
+    let all = || report.instance.iter().chain(report.tokens.iter().flat_map(|token| &token.findings));
+    let count = |outcome| all().filter(|finding| finding.outcome == outcome).count();
+    let (failed, notices) = (count(CheckOutcome::Failed), count(CheckOutcome::Notice));
+    put_line!("\n{failed} failed, {notices} to know about, {} as they should be", count(CheckOutcome::Ok));
+}
+
+fn findings(findings: &[Finding]) {
+    table(["", "WHAT", "SEEN", "MEANS", "WHAT TO DO"], findings.iter().map(row));
+}
+
+fn row(finding: &Finding) -> [String; 5] {
+    let mark = match finding.outcome {
+        CheckOutcome::Failed => "FAILED",
+        CheckOutcome::NotTried => "not-tried",
+        CheckOutcome::Notice => "note",
+        CheckOutcome::Ok => "ok",
     };
-    table(["ALGORITHM", "SIGNS", "WRAPS", "MEANS"], capabilities.algorithms.iter().map(row));
-    put_line!("");
-    let findings = [
-        (
-            "RFC 5649 key wrap",
-            capabilities.key_wrap.is_some(),
-            "backups and exports work",
-            "no backup and no export from this token: keys can only be token-only",
-        ),
-        (
-            "RFC 3394 content key",
-            capabilities.content_key_wrap,
-            "the inventory of an archive can be sealed",
-            "no backup from this token: its inventory could not be sealed",
-        ),
-        (
-            "EXTRACTABLE is honoured",
-            capabilities.honours_extractable,
-            "a token-only key cannot leave",
-            "UNFIT: this token gives keys away that it was told to keep; use another",
-        ),
-        (
-            "trusted wrapping",
-            capabilities.honours_wrap_with_trusted,
-            "backup-only is enforced by the token itself",
-            "backup-only is enforced by keyward: who holds the PIN could take such a key out",
-        ),
-        (
-            "UNWRAP_TEMPLATE",
-            capabilities.unwrap_template,
-            "restore and drills work online without opening a way out",
-            "restore by quorum only: the KEK in the token cannot unwrap",
-        ),
-    ];
-    let row = |(name, seen, good, bad): (&str, bool, &str, &str)| {
-        [name.to_owned(), yes(seen), if seen { good } else { bad }.to_owned()]
-    };
-    table(["PROPERTY", "SEEN", "MEANS"], findings.into_iter().map(row));
+    let Finding { what, seen, means, to_do, .. } = finding.clone();
+    [mark.to_owned(), what, seen, means, to_do]
 }
 
-fn cause(seen: &AlgorithmCapability) -> &str {
-    seen.cause.as_deref().unwrap_or("no reason given")
-}
+const AFTER: &str = "\
+A token that cannot be used is looked at as far as it goes: the step that fails is named, those after it are not tried.
+
+Exit codes: 0 if nothing failed (notes are no failures), 10 if something did.
+
+Examples:
+  keyward --dir rig doctor
+  keyward --dir rig doctor --fix
+  keyward --dir rig -o json doctor | jq '.tokens[].capabilities'";

@@ -10,7 +10,7 @@ use crate::app::{
 };
 use crate::base::custody::Posture;
 use clap::Args;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -33,6 +33,9 @@ pub(super) struct Init {
     /// File with the SO PIN, which importing KEKs needs
     #[arg(long, value_name = "FILE")]
     token_so_pin_file: Option<PathBuf>,
+    /// What the module reads in its environment, which has nothing else in it; can be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    token_environment: Vec<(String, String)>,
 }
 
 pub(super) async fn run(
@@ -59,6 +62,11 @@ pub(super) async fn run(
     Ok(())
 }
 
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, CliError> {
     if arguments.token_module == "softhsm" {
         return Ok(InitToken::Embedded);
@@ -80,7 +88,7 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
         pin_prompt: false,
         so_pin_file: arguments.token_so_pin_file.map(absolute).transpose()?,
         softhsm_conf: softhsm_conf.map(absolute).transpose()?,
-        environment: BTreeMap::new(),
+        environment: arguments.token_environment.into_iter().collect(),
         sessions: None,
     })))
 }

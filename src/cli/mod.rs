@@ -68,8 +68,8 @@ enum Command {
     Login(login::LogIn),
     /// What lies where, and whether inventory and token agree
     Status,
-    /// What the token can do, tried out, and what that means
-    Doctor,
+    /// What works and what does not, what each finding means, and what to do
+    Doctor(doctor::Doctor),
     /// The tokens where the keys are
     #[command(subcommand)]
     Token(token::Token),
@@ -168,7 +168,12 @@ fn run(arguments: Arguments, environment: &Environment, output: Output) -> Resul
             Command::Login(login) => login::run(login, environment, output).await,
             command => {
                 let place = place?;
-                let reached = Reached::find(&place, environment).await?;
+                let reached = match Reached::find(&place, environment).await {
+                    Err(error) if matches!(command, Command::Doctor(_)) => {
+                        return doctor::without_instance(error, output);
+                    }
+                    found => found?,
+                };
                 let ended = match &command {
                     Command::Token(asked) if asked.needs_service() && reached.is_here() => Err(token::no_service()),
                     _ => with_instance(command, reached.client(), (&place, yes), output).await,
@@ -192,7 +197,7 @@ async fn with_instance(
         Command::Cert(cert) => certificates::run(cert, client, output).await,
         Command::Ceremony(ceremony) => ceremonies::run(ceremony, client, output).await,
         Command::Credential(credential) => credentials::run(credential, client, output).await,
-        Command::Doctor => doctor::run(client, output).await,
+        Command::Doctor(asked) => doctor::run(&asked, client, output).await,
         Command::Export(export) => exports::run(export, client, output).await,
         Command::Kek(kek) => ceremonies::run_kek(&kek, client, output).await,
         Command::Key(key) => keys::run(key, client, yes, output).await,

@@ -7,6 +7,7 @@ use crate::backup::api::{BackupView, CoverageAnswer, DrillQuery, RestoreQuery};
 use crate::ceremony::api::{ImportAnswer, RecoverRequest, RecoveryView};
 use crate::certificates::api::{AddRequest, CertificateView, SelfSignRequest};
 use crate::commands::api::CommandView;
+use crate::doctor::api::{DoctorQuery, DoctorReport};
 use crate::export::api::{ExportRequest, ExportView};
 use crate::http::api::{InstanceView, WhoamiView};
 use crate::keys::api::{
@@ -56,6 +57,10 @@ impl Client {
 
     pub async fn change_pin(&self, token: &str, request: &ChangePinRequest) -> Result<ChangePinAnswer, ClientError> {
         self.post(&format!("/tokens/{}/pin", encode(token)), request).await
+    }
+
+    pub async fn doctor(&self, mode: DoctorQuery) -> Result<DoctorReport, ClientError> {
+        self.post(&format!("/doctor?fix={}", mode.fix), &()).await
     }
 
     pub async fn generate_key(&self, request: &GenerateRequest) -> Result<KeyView, ClientError> {

@@ -55,6 +55,15 @@ impl Database {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// What is wrong with the file; nothing if it is whole.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn faults(&self) -> Result<Vec<String>, DbError> {
+        let answers: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(5)").fetch_all(&self.pool).await?;
+        Ok(answers.into_iter().filter(|answer| answer != "ok").collect())
+    }
+
     /// Writes everything back and closes the file.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -11,6 +11,7 @@ mod ceremonies;
 mod certificates;
 mod commands;
 mod credentials;
+mod doctor;
 pub mod error;
 mod exports;
 mod health;

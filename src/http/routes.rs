@@ -1,7 +1,7 @@
 //! Every route on one screen.
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, doctor, exports, health,
     idempotency::once,
     identity::identify,
     instance, keys,
@@ -41,6 +41,7 @@ pub fn router(services: Services) -> Router {
         .route("/coverage", get(backups::coverage))
         .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{credential}", get(credentials::show).delete(credentials::revoke))
+        .route("/doctor", post(doctor::examine))
         .route("/drills", post(backups::drill).layer(DefaultBodyLimit::max(ARCHIVE_BYTES)))
         .route("/exports", get(exports::list).post(exports::create))
         .route("/exports/{id}", get(exports::show))

@@ -277,7 +277,7 @@ async fn check_capability(keys: &Keys, token: &Token, spec: &KeySpec) -> Result<
 /// Whether the token was not seen to keep a key in that is not EXTRACTABLE. One that wraps nothing at all has no way
 /// out to be tried; its keys are recorded as kept in by keyward. Keys of keyward's own have to be somewhere.
 fn lets_everything_out(token: &Capabilities) -> bool {
-    token.key_wrap.is_some() && !token.honours_extractable
+    token.wraps_keys && !token.honours_extractable
 }
 
 #[cfg(test)]
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn only_a_token_that_wraps_what_is_not_extractable_lets_everything_out() {
-        let wraps = Capabilities { key_wrap: Some(0x210A), ..Capabilities::default() };
+        let wraps = Capabilities { wraps_keys: true, ..Capabilities::default() };
 
         assert!(lets_everything_out(&wraps));
         assert!(!lets_everything_out(&Capabilities { honours_extractable: true, ..wraps }));

@@ -2,7 +2,10 @@
 //!
 //! Capabilities are stored, and asked before an operation.
 
-use crate::base::{algorithm::KeyAlgorithm, fault::Report};
+use crate::base::{
+    algorithm::{KeyAlgorithm, SignatureAlgorithm},
+    fault::Report,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
@@ -22,6 +25,52 @@ pub struct Capabilities {
     pub honours_extractable: bool,
     /// Whether `C_WrapKey` refused a WRAP_WITH_TRUSTED key under an untrusted KEK.
     pub honours_wrap_with_trusted: bool,
+    /// Whether any mechanism that was tried wraps a private key. Where none does, no key can leave, and nothing can
+    /// be seen of EXTRACTABLE.
+    pub wraps_keys: bool,
+    /// Whether a key can be made that signs and does not decrypt.
+    pub limits_usage: bool,
+    /// Whether objects can live as long as a session only. Where not, trials are made with objects of the token, which
+    /// are destroyed at once.
+    pub session_objects: bool,
+    /// Whether an AES key could be made from its value, as a KEK is.
+    pub secret_keys: bool,
+    /// The module.
+    pub module: ModuleFacts,
+    /// What the token says of itself.
+    pub condition: TokenCondition,
+}
+
+/// What a module says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModuleFacts {
+    /// Who made it.
+    pub manufacturer: String,
+    /// What it is.
+    pub description: String,
+    /// Version of the library.
+    pub version: String,
+    /// Version of PKCS#11 that it follows.
+    pub cryptoki: String,
+}
+
+/// What a token says of itself, and how much it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenCondition {
+    /// Mechanisms in its list.
+    pub mechanisms: usize,
+    /// Mechanisms that keyward would use and the list lacks.
+    pub lacking: Vec<String>,
+    /// Objects in it, of every kind and program.
+    pub objects: usize,
+    /// Free memory for private objects, in bytes; none if the token does not say.
+    pub free_bytes: Option<u64>,
+    /// Sessions at a time; none if the token does not say, or has no limit.
+    pub most_sessions: Option<u64>,
+    /// Sessions that were open at once in a trial, of 32.
+    pub opened_sessions: usize,
+    /// Flags of the user PIN that are worth knowing, by their names in the standard.
+    pub pin_flags: Vec<String>,
 }
 
 /// What the token can do with one algorithm.
@@ -35,6 +84,10 @@ pub struct AlgorithmCapability {
     pub wrap: bool,
     /// What the token answered where one of the two is false.
     pub cause: Option<String>,
+    /// Signature algorithms of which a signature verified.
+    pub signatures: Vec<SignatureAlgorithm>,
+    /// Signatures a second by one session, with the first of them; none where it was not measured.
+    pub per_second: Option<u32>,
 }
 
 impl Capabilities {

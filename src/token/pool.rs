@@ -135,6 +135,12 @@ impl Token {
         &self.settings.address
     }
 
+    /// What messages call the source of its PIN.
+    #[must_use]
+    pub fn pin_source(&self) -> String {
+        self.settings.pin.name()
+    }
+
     /// Whether the SO PIN is at hand, so that KEKs can be imported without asking.
     #[must_use]
     pub fn has_so_pin(&self) -> bool {

@@ -11,6 +11,8 @@ mod backup;
 mod ceremony;
 mod certificates;
 mod cli;
+mod conformance;
+mod doctor;
 mod export;
 mod keys;
 mod package;

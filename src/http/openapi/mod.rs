@@ -11,7 +11,7 @@ mod words;
 pub(super) use problems::{Conflict, NotFound, TokenProblems};
 
 use super::{
-    Services, audit, backups, ceremonies, certificates, commands, credentials, exports, health, instance, keys,
+    Services, audit, backups, ceremonies, certificates, commands, credentials, doctor, exports, health, instance, keys,
     metrics, token, whoami,
 };
 use crate::backup::api::{DrillAnswer, RestoreAnswer};
@@ -180,6 +180,7 @@ const REPEATABLE: &[&str] = &[
         credentials::list,
         credentials::revoke,
         credentials::show,
+        doctor::examine,
         exports::create,
         exports::list,
         exports::show,

@@ -1,11 +1,13 @@
-//! The calls that cryptoki cannot make, and so the only `unsafe` code of keyward (PKCS#11 v3.1, sections 5.7 and 5.18).
+//! The calls that cryptoki cannot make, and so the only `unsafe` code of keyward (PKCS#11 v3.1, sections 5.5, 5.7
+//! and 5.18).
 //!
 //! cryptoki has no number for `CKM_AES_KEY_WRAP_KWP`, asks twice for every wrap without cutting the answer to its
-//! length, and has no attribute that holds a template. The pointers that go out point into vectors and attributes
-//! that outlive the call; what comes back is copied before anything is freed.
+//! length, has no attribute that holds a template, reads no description of a token whose clock shows another format
+//! than the standard's, and lists no mechanism that it has no name for. The pointers that go out point into vectors
+//! and attributes that outlive the call; what comes back is copied before anything is freed.
 #![expect(
     unsafe_code,
-    reason = "C_WrapKey, C_UnwrapKey and C_CreateObject are called through the module's own function list"
+    reason = "C_WrapKey, C_UnwrapKey, C_CreateObject and two that describe are called through the module's list"
 )]
 
 use cryptoki::{
@@ -13,8 +15,9 @@ use cryptoki::{
     error::{Error, Result, Rv, RvError},
     object::{Attribute, ObjectHandle},
     session::Session,
+    slot::Slot,
 };
-use cryptoki_sys::{CK_ATTRIBUTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_ULONG, CKA_UNWRAP_TEMPLATE};
+use cryptoki_sys::{CK_ATTRIBUTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_TOKEN_INFO, CK_ULONG, CKA_UNWRAP_TEMPLATE};
 use std::{path::Path, ptr};
 
 /// The function list of a module that cryptoki has loaded and initialised.
@@ -40,6 +43,32 @@ impl Module {
         // SAFETY: after CKR_OK the pointer is null or leads to the module's static list (section 5.4), which is copied.
         let functions = *unsafe { list.as_ref() }.ok_or(Error::NullFunctionPointer)?;
         Ok(Self { functions, _library: library })
+    }
+
+    /// What the token in a slot says of itself.
+    pub(super) fn token_info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
+        let call = self.functions.C_GetTokenInfo.ok_or(Error::NullFunctionPointer)?;
+        let mut info = CK_TOKEN_INFO::default();
+        // SAFETY: the module fills the structure, which is a live local.
+        let rv = unsafe { call(slot.id(), &raw mut info) };
+        Rv::from(rv).into_result(Function::GetTokenInfo)?;
+        Ok(info)
+    }
+
+    /// Numbers of all mechanisms in a slot; cryptoki leaves those out that it has no name for.
+    pub(super) fn mechanisms(&self, slot: Slot) -> Result<Vec<u64>> {
+        let call = self.functions.C_GetMechanismList.ok_or(Error::NullFunctionPointer)?;
+        let mut count = 0;
+        // SAFETY: without a place for a list the module only counts.
+        let rv = unsafe { call(slot.id(), ptr::null_mut(), &raw mut count) };
+        Rv::from(rv).into_result(Function::GetMechanismList)?;
+        count = count.min(MOST_MECHANISMS);
+        let mut list = vec![0; usize::try_from(count)?];
+        // SAFETY: `list` has room for the `count` numbers that the call is told of.
+        let rv = unsafe { call(slot.id(), list.as_mut_ptr(), &raw mut count) };
+        Rv::from(rv).into_result(Function::GetMechanismList)?;
+        list.truncate(usize::try_from(count)?);
+        Ok(list)
     }
 
     /// Wraps a key by a mechanism without parameters, in one call where the answer fits into 4 KiB.
@@ -146,5 +175,7 @@ const fn without_parameters(mechanism: u64) -> CK_MECHANISM {
 
 /// An RSA-4096 key is 2,384 bytes when it is wrapped.
 const FIRST_TRY_BYTES: CK_ULONG = 4_096;
+/// The standard has about 500.
+const MOST_MECHANISMS: CK_ULONG = 65_536;
 /// No module may make us allocate more.
 const LONGEST_BYTES: CK_ULONG = 1 << 20;

@@ -77,7 +77,8 @@ fn a_signer_does_nothing_but_sign_and_look_at_keys() {
         ("POST", "credentials"),
         ("DELETE", "credentials/ci"),
         ("POST", "backups"),
-        ("POST", "token/probe"),
+        ("POST", "tokens/keyward/probe"),
+        ("POST", "doctor"),
     ] {
         assert_eq!(ask(method, path), (403, "role-missing".to_owned()), "{method} {path}");
     }

@@ -62,7 +62,6 @@ const OWN: &[&str] = &["directory", "intent", "kcv", "kcvs", "principal", "seq",
 
 const COMMANDS: &str = "\
 status
-doctor
 key generate web --algorithm p256 --policy exportable
 key generate web --algorithm p256
 key generate ed --algorithm ed25519 --policy token-only

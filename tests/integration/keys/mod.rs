@@ -9,6 +9,7 @@ mod other_programs;
 mod recover;
 mod refused;
 mod sign;
+mod signing_programs;
 mod views;
 
 /// Every algorithm, its `CKA_KEY_TYPE`, and what its public key object says of size or curve.

@@ -3,6 +3,7 @@
 pub(crate) mod http;
 pub(crate) mod pkcs11;
 pub(crate) mod service;
+pub(crate) mod tokens;
 
 use serde_json::Value;
 use std::{

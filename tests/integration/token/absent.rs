@@ -20,7 +20,6 @@ fn a_token_that_is_away_is_said_to_be_away_and_works_again_when_it_is_back() {
         &["key", "destroy", "web", "--yes"],
         &["key", "csr", "web", "--subject", "CN=x", "--out", &out],
         &["cert", "self-sign", "web", "--subject", "CN=x", "--out", &out],
-        &["doctor"],
     ] {
         let problem = rig.refused(arguments, 8, "token-absent");
         assert!(problem["detail"].as_str().unwrap().contains("token `keyward`"), "{problem}");
@@ -51,11 +50,11 @@ fn an_empty_token_folder_is_an_absent_token_and_another_label_too() {
 
     fs::rename(&tokens, &away).unwrap();
     fs::create_dir(&tokens).unwrap();
-    rig.refused(&["doctor"], 8, "token-absent");
+    rig.refused(&["token", "show"], 8, "token-absent");
     fs::remove_dir(&tokens).unwrap();
     fs::rename(&away, &tokens).unwrap();
     fs::write(&settings, right.replace("label = \"keyward\"", "label = \"another\"")).unwrap();
-    let problem = rig.refused(&["doctor"], 8, "token-absent");
+    let problem = rig.refused(&["token", "show"], 8, "token-absent");
 
     assert!(problem["detail"].as_str().unwrap().contains("(tokens there: keyward)"), "{problem}");
 }
@@ -74,7 +73,7 @@ fn a_module_that_is_missing_or_no_pkcs11_library_is_named() {
 
     for module in [missing, text, program, libc] {
         fs::write(&settings, right.replace(&module_line(&right), &format!("module = {module:?}"))).unwrap();
-        for arguments in [&["doctor"][..], &["key", "generate", "web", "--algorithm", "p256"]] {
+        for arguments in [&["token", "show"][..], &["key", "generate", "web", "--algorithm", "p256"]] {
             let problem = rig.refused(arguments, 8, "module-unusable");
             assert!(problem["detail"].as_str().unwrap().contains(&module), "{problem}");
         }

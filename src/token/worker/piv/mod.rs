@@ -16,7 +16,10 @@ mod sign;
 mod slots;
 mod wire;
 
-use crate::base::{algorithm::KeyAlgorithm, secret::Secret};
+use crate::base::{
+    algorithm::{KeyAlgorithm, SignatureAlgorithm},
+    secret::Secret,
+};
 use crate::pki::public_key::PublicKey;
 use crate::token::{
     address::{TokenAddress, TokenDescription},
@@ -218,6 +221,8 @@ impl State {
         };
         let sign = lacking.is_none();
         let cause = lacking.unwrap_or_else(|| "PIV keys never leave their slots: `--policy token-only`".to_owned());
-        AlgorithmCapability { algorithm, sign, wrap: false, cause: Some(cause) }
+        let signatures = SignatureAlgorithm::ALL.iter().copied().filter(|signature| algorithm.can_sign(*signature));
+        let signatures = if sign { signatures.collect() } else { Vec::new() };
+        AlgorithmCapability { algorithm, sign, signatures, per_second: None, wrap: false, cause: Some(cause) }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     fault::{Failure, NO_MECHANISM},
     index::Entry,
     token::Token,
+    wrap::AES_KEY_WRAP,
 };
 use crate::base::custody::KeyPolicy;
 use crate::pki::public_key::PublicKey;
@@ -14,7 +15,11 @@ use crate::token::{
     error::TokenError,
     message::{NewKey, TokenKey},
 };
-use cryptoki::{object::ObjectHandle, session::Session};
+use cryptoki::{
+    error::{Error, RvError},
+    object::{Attribute, ObjectHandle},
+    session::Session,
+};
 
 /// The two handles of a pair.
 #[derive(Clone, Copy)]
@@ -43,15 +48,37 @@ impl Backend {
 }
 
 impl Token {
-    /// One call of `C_GenerateKeyPair`.
+    /// A pair with every usage named, or, where the token does not take that, with ENCRYPT and DECRYPT left open.
     pub(super) fn make_pair(&self, session: &Session, new: &NewKey, lifetime: Lifetime) -> Result<Pair, Failure> {
-        let (mechanism, name) = attributes::generation(new.algorithm.family());
-        let public = attributes::generated_public_key(new, lifetime);
-        let private = attributes::private_key(new, lifetime);
-        session
-            .generate_key_pair(&mechanism, &public, &private)
-            .map(|(public, private)| Pair { public, private })
-            .map_err(self.refusal("generate", format_args!("{} key {}", new.algorithm, new.id), name))
+        let refusal = |error| {
+            let (_, name) = attributes::generation(new.algorithm.family());
+            self.refusal("generate", format_args!("{} key {}", new.algorithm, new.id), name)(error)
+        };
+        let pair = |usage| make_pair_with(session, new, lifetime, usage);
+        if self.leaves_usage_open() {
+            return pair(Usage::Open).map_err(refusal);
+        }
+        let error = match pair(Usage::Named) {
+            Err(error) if self.may_take_usage_open(&error) => error,
+            other => return other.map_err(refusal),
+        };
+        let Ok(open) = pair(Usage::Open) else { return Err(refusal(error)) };
+        // Unless it was a fault that passes.
+        let Ok(named) = pair(Usage::Named) else {
+            self.leave_usage_open();
+            return Ok(open);
+        };
+        for object in [open.private, open.public] {
+            session.destroy_object(object).map_err(self.refusal("destroy", new.id, NO_MECHANISM))?;
+        }
+        Ok(named)
+    }
+
+    /// Whether a pair may have been refused because its usage was named: tpm2-pkcs11 does that, by
+    /// `CKR_GENERAL_ERROR`. No token that wraps keys is known to.
+    fn may_take_usage_open(&self, error: &Error) -> bool {
+        matches!(error, Error::Pkcs11(RvError::GeneralError | RvError::TemplateInconsistent, _))
+            && self.mechanisms().is_ok_and(|listed| !listed.contains(&AES_KEY_WRAP))
     }
 
     fn inspect_pair(&self, session: &Session, pair: Pair, new: &NewKey) -> Result<Entry, Failure> {
@@ -88,6 +115,28 @@ impl Token {
             None => Ok(facts),
         }
     }
+}
+
+/// Whether a template says what a key may not encrypt or decrypt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usage {
+    /// Every usage is named.
+    Named,
+    /// ENCRYPT and DECRYPT are as the token likes.
+    Open,
+}
+
+/// One call of `C_GenerateKeyPair`. When it fails it leaves no operation open in the session.
+fn make_pair_with(session: &Session, new: &NewKey, lifetime: Lifetime, usage: Usage) -> Result<Pair, Error> {
+    let (mechanism, _) = attributes::generation(new.algorithm.family());
+    let mut public = attributes::generated_public_key(new, lifetime);
+    let mut private = attributes::private_key(new, lifetime);
+    if usage == Usage::Open {
+        let is_named = |attribute: &Attribute| !matches!(attribute, Attribute::Encrypt(_) | Attribute::Decrypt(_));
+        public.retain(is_named);
+        private.retain(is_named);
+    }
+    session.generate_key_pair(&mechanism, &public, &private).map(|(public, private)| Pair { public, private })
 }
 
 /// The attribute by which an object is weaker than its policy.

@@ -1,8 +1,12 @@
 //! Making a token: a free slot gets a label, an SO PIN and a user PIN (PKCS#11 v3.1, sections 5.5.7 and 5.5.8).
 
-use super::{fault::rv_name, token::load};
+use super::{
+    fault::rv_name,
+    info::TokenInfo,
+    token::{load, module_of},
+};
 use crate::base::secret::Secret;
-use crate::token::{error::TokenError, message::NewToken};
+use crate::token::{address::TokenAddress, error::TokenError, message::NewToken, worker::ffi::Module};
 use cryptoki::{
     context::Pkcs11,
     error::{Error, Result},
@@ -10,6 +14,7 @@ use cryptoki::{
     slot::Slot,
     types::AuthPin,
 };
+use std::path::Path;
 
 /// Initialises the first free slot; one whose token has been initialised is never touched.
 pub(in crate::token::worker) fn make_token(new: &NewToken) -> std::result::Result<(), TokenError> {
@@ -21,11 +26,12 @@ pub(in crate::token::worker) fn make_token(new: &NewToken) -> std::result::Resul
         mechanism: super::fault::NO_MECHANISM.to_owned(),
         rv,
     };
-    let slot = match free_slot(&context, &new.address.label).map_err(|error| refused(rv_name(&error)))? {
-        Place::Free(slot) => slot,
-        Place::None => return Err(refused("no slot is free".to_owned())),
-        Place::Taken => return Err(refused("a token of this label is there already".to_owned())),
-    };
+    let slot =
+        match free_slot(&context, module_of(&new.address)?, &new.address).map_err(|error| refused(rv_name(&error)))? {
+            Place::Free(slot) => slot,
+            Place::None => return Err(refused("no slot is free".to_owned())),
+            Place::Taken => return Err(refused("a token of this label is there already".to_owned())),
+        };
     initialise(&context, slot, new).map_err(|error| refused(rv_name(&error)))
 }
 
@@ -36,14 +42,15 @@ enum Place {
     Taken,
 }
 
-fn free_slot(context: &Pkcs11, label: &str) -> Result<Place> {
+fn free_slot(context: &Pkcs11, path: &Path, address: &TokenAddress) -> Result<Place> {
+    let module = Module::load(path)?;
     let mut place = Place::None;
     for slot in context.get_slots_with_token()? {
-        let info = context.get_token_info(slot)?;
-        if info.token_initialized() && info.label() == label {
+        let info = TokenInfo::read(&module, slot)?;
+        if info.is_initialized() && info.label() == address.label {
             return Ok(Place::Taken);
         }
-        if !info.token_initialized() && matches!(place, Place::None) {
+        if !info.is_initialized() && matches!(place, Place::None) {
             place = Place::Free(slot);
         }
     }

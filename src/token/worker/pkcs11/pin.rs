@@ -3,13 +3,13 @@
 use super::{
     Backend,
     fault::{Failure, NO_MECHANISM, rv_name},
+    info::TokenInfo,
     token::Who,
 };
 use crate::base::secret::Secret;
 use crate::token::error::TokenError;
 use cryptoki::{
     error::{Error, RvError},
-    slot::TokenInfo,
     types::AuthPin,
 };
 
@@ -44,7 +44,7 @@ impl Backend {
     }
 
     fn check_suitable(&self, info: &TokenInfo, new: &Secret) -> Result<(), Failure> {
-        let (least, most, length) = (info.min_pin_length(), info.max_pin_length(), new.expose().len());
+        let (least, most, length) = (info.least_pin_bytes(), info.most_pin_bytes(), new.expose().len());
         // Some tokens say nothing, which is 0.
         if length < least || (most > 0 && length > most) {
             return Err(self.unsuitable(format!("it has {length} bytes, and the token takes {least} to {most}")));

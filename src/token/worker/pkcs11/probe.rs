@@ -1,19 +1,21 @@
 //! What the token can do, by trial on scratch session objects. Mechanism lists and attributes lie; bytes do not.
 //!
 //! Each trial has a session of its own, so that a refusal spoils nothing and the session's end takes every scratch
-//! object away.
+//! object away. A token without session objects has scratch pairs that are destroyed after their trial.
 
 use super::{
     Backend,
-    attributes::{self, Lifetime, SecretUse, Template, Trust, session_secret, unwrap_template},
-    fault::{Class, Failure, NO_MECHANISM, is_denial},
+    attributes::{self, Lifetime, SecretUse, Template, session_secret},
+    fault::{Class, Failure, NO_MECHANISM},
     generate::Pair,
+    keeping::Keeping,
+    measure::Measured,
     token::Token,
     wrap::{AES_KEY_WRAP, AES_KEY_WRAP_KWP, AES_KEY_WRAP_PAD, mechanism_name},
 };
 use crate::base::{
     algorithm::{KeyAlgorithm, KeyFamily},
-    custody::{KekPurpose, KeyPolicy, Purpose},
+    custody::{KeyPolicy, Purpose},
     ids::{KeyId, KeyLabel},
 };
 use crate::pki::{key_wrap, private_key, public_key::PublicKey};
@@ -23,59 +25,108 @@ use crate::token::{
     message::NewKey,
 };
 use cryptoki::{
-    error::Error,
     mechanism::MechanismType,
     object::{Attribute, ObjectHandle},
     session::Session,
 };
+use std::cell::RefCell;
 use zeroize::Zeroizing;
 
 impl Backend {
     /// Tries everything; a refusal is a result, only a token that goes away is a failure.
     pub(super) fn probe(&self) -> Result<Capabilities, Failure> {
+        let condition = self.condition()?;
         let _creating = self.creating();
         let mut value = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *value).map_err(|error| self.token.refused("probe", "the token", &error.to_string()))?;
-        let bench = Bench { token: &self.token, value };
+        let mut bench = Bench { token: &self.token, value, lifetime: Lifetime::Session, made: RefCell::default() };
+        bench.lifetime = bench.lifetime()?;
         let wrapping = bench.wrapping()?;
         let key_wrap = wrapping.map(|wrapping| wrapping.mechanism);
+        let keeping = bench.keeping(wrapping)?;
         Ok(Capabilities {
             algorithms: bench.algorithms(key_wrap)?,
             key_wrap,
             content_key_wrap: bench.holds(|session| bench.wraps_content_key(session))?,
             unwrap_template: bench.protects(wrapping, |session, by| bench.honours_unwrap_template(session, by))?,
-            honours_extractable: bench
-                .protects(wrapping, |session, by| bench.keeps_in(session, by, KeyPolicy::TokenOnly))?,
+            honours_extractable: keeping == Keeping::KeepsIn,
             honours_wrap_with_trusted: bench
                 .protects(wrapping, |session, by| bench.keeps_in(session, by, KeyPolicy::BackupOnly))?,
+            wraps_keys: keeping != Keeping::WrapsNothing,
+            limits_usage: !self.token.leaves_usage_open(),
+            session_objects: bench.lifetime == Lifetime::Session,
+            secret_keys: bench.holds(|session| bench.kek(session, &[]).map(|_| true))?,
+            module: self.token.module_facts()?,
+            condition,
         })
     }
 }
 
 /// The token, and the value of the scratch KEKs.
-struct Bench<'a> {
-    token: &'a Token,
+pub(super) struct Bench<'a> {
+    pub(super) token: &'a Token,
     value: Zeroizing<[u8; 32]>,
+    /// Of scratch pairs.
+    lifetime: Lifetime,
+    /// Pairs of a trial that do not end with its session.
+    made: RefCell<Vec<Pair>>,
 }
 
 /// What the token wraps, as a trial has shown.
 #[derive(Clone, Copy)]
-struct Wrapping {
-    algorithm: KeyAlgorithm,
-    mechanism: u64,
+pub(super) struct Wrapping {
+    pub(super) algorithm: KeyAlgorithm,
+    pub(super) mechanism: u64,
 }
 
 impl Bench<'_> {
     /// One trial in its own session; the cause, if the token refused something.
     fn trial<T>(&self, try_it: impl FnOnce(&Session) -> Result<T, Failure>) -> Result<Result<T, String>, Failure> {
-        match try_it(&self.token.open_session()?) {
+        let tried = try_it(&self.token.open_session()?);
+        self.clear()?;
+        match tried {
             Ok(value) => Ok(Ok(value)),
             Err(failure) if failure.class == Class::Session => Err(failure),
             Err(failure) => Ok(Err(cause(&failure.error))),
         }
     }
 
-    fn holds(&self, try_it: impl FnOnce(&Session) -> Result<bool, Failure>) -> Result<bool, Failure> {
+    /// Destroys what does not end with a session.
+    fn clear(&self) -> Result<(), Failure> {
+        for pair in self.made.take() {
+            let session = self.token.open_session()?;
+            for object in [pair.private, pair.public] {
+                let refusal = self.token.refusal("destroy", "a scratch key", NO_MECHANISM);
+                session.destroy_object(object).map_err(refusal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Some tokens, like a TPM, have no session objects. Others are told from those that refuse the whole pair.
+    fn lifetime(&self) -> Result<Lifetime, Failure> {
+        let makes = |lifetime| {
+            self.holds(|session| {
+                for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::Rsa2048] {
+                    let new = scratch(algorithm, KeyPolicy::TokenOnly);
+                    if let Ok(pair) = self.token.make_pair(session, &new, lifetime) {
+                        self.note(pair, lifetime);
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            })
+        };
+        Ok(if makes(Lifetime::Session)? || !makes(Lifetime::Token)? { Lifetime::Session } else { Lifetime::Token })
+    }
+
+    fn note(&self, pair: Pair, lifetime: Lifetime) {
+        if lifetime == Lifetime::Token {
+            self.made.borrow_mut().push(pair);
+        }
+    }
+
+    pub(super) fn holds(&self, try_it: impl FnOnce(&Session) -> Result<bool, Failure>) -> Result<bool, Failure> {
         Ok(self.trial(try_it)?.unwrap_or(false))
     }
 
@@ -120,25 +171,46 @@ impl Bench<'_> {
     }
 
     fn algorithm(&self, algorithm: KeyAlgorithm, key_wrap: Option<u64>) -> Result<AlgorithmCapability, Failure> {
-        let mut sign = false;
-        let new = scratch(algorithm, KeyPolicy::Exportable);
-        let tried = self.trial(|session| {
-            let (pair, public) = self.pair(session, &new)?;
-            self.token.prove(session, new.id, pair.private, &public)?;
-            sign = true;
+        let mut seen = None;
+        let wraps = self.trial(|session| {
+            let new = scratch(algorithm, KeyPolicy::Exportable);
+            let (pair, public) = self.measured(session, &new, &mut seen)?;
             self.wraps(session, &new, key_wrap, (pair, &public))
         })?;
-        Ok(AlgorithmCapability { algorithm, sign, wrap: tried.is_ok(), cause: tried.err() })
+        // A token that has no extractable keys at all, like a TPM, may have others.
+        let signs = match &seen {
+            Some(_) => Ok(()),
+            None => self.trial(|session| {
+                self.measured(session, &scratch(algorithm, KeyPolicy::TokenOnly), &mut seen).map(|_| ())
+            })?,
+        };
+        let Measured { signatures, per_second } = seen.unwrap_or_default();
+        let (sign, wrap, cause) = (signs.is_ok(), signs.is_ok() && wraps.is_ok(), signs.err().or(wraps.err()));
+        Ok(AlgorithmCapability { algorithm, sign, wrap, cause, signatures, per_second })
+    }
+
+    /// A pair that was seen to sign.
+    fn measured(
+        &self,
+        session: &Session,
+        new: &NewKey,
+        seen: &mut Option<Measured>,
+    ) -> Result<(Pair, PublicKey), Failure> {
+        let (pair, public) = self.pair(session, new)?;
+        self.token.prove(session, new.id, pair.private, &public)?;
+        *seen = Some(self.token.measure(session, pair.private, &public)?);
+        Ok((pair, public))
     }
 
     fn larger(&self, smaller: &AlgorithmCapability, algorithm: KeyAlgorithm) -> AlgorithmCapability {
         let limits = self.token.context.get_mechanism_info(self.token.slot, MechanismType::RSA_PKCS_KEY_PAIR_GEN);
         let largest = limits.map_or(0, |limits| limits.max_key_size());
         if usize::try_from(algorithm.bits()).is_ok_and(|bits| bits <= largest) {
-            return AlgorithmCapability { algorithm, ..smaller.clone() };
+            return AlgorithmCapability { algorithm, per_second: None, ..smaller.clone() };
         }
         let cause = Some(format!("CKM_RSA_PKCS_KEY_PAIR_GEN makes keys up to {largest} bits"));
-        AlgorithmCapability { algorithm, sign: false, wrap: false, cause }
+        let signatures = Vec::new();
+        AlgorithmCapability { algorithm, sign: false, wrap: false, cause, signatures, per_second: None }
     }
 
     /// Wrap, open in software, unwrap, sign.
@@ -162,7 +234,7 @@ impl Bench<'_> {
     }
 
     /// A scratch KEK and the private key under it, which software has opened and found to be the right one.
-    fn wrapped(
+    pub(super) fn wrapped(
         &self,
         session: &Session,
         mechanism: u64,
@@ -196,49 +268,14 @@ impl Bench<'_> {
         Ok(key_wrap::open_content_key(&self.value, &wrapped).is_ok_and(|opened| *opened == content))
     }
 
-    /// Whether a KEK with a template opens a key as the template says, and refuses to open it readable.
-    fn honours_unwrap_template(&self, session: &Session, by: Wrapping) -> Result<bool, Failure> {
-        let mechanism = by.mechanism;
-        let new = scratch(by.algorithm, KeyPolicy::Exportable);
-        let (pair, _) = self.pair(session, &new)?;
-        let kek = self.kek(session, &unwrap_template(KekPurpose::Exportable, Trust::Untrusted))?;
-        let wrapped = self.wrap(session, mechanism, kek, pair.private)?;
-        let mut template = attributes::unwrapped_key(&new, Lifetime::Session);
-        let unwrap = |template: &[Attribute]| self.token.module.unwrap_key(session, mechanism, kek, &wrapped, template);
-        unwrap(&template).map_err(self.token.refusal("unwrap", new.id, mechanism_name(mechanism)))?;
-        for attribute in &mut template {
-            if let Attribute::Sensitive(sensitive) = attribute {
-                *sensitive = false;
-            }
-        }
-        self.denied(unwrap(&template), "unwrap", mechanism)
-    }
-
-    /// Whether a key of this policy cannot be wrapped under an untrusted KEK that does wrap an exportable key.
-    fn keeps_in(&self, session: &Session, by: Wrapping, policy: KeyPolicy) -> Result<bool, Failure> {
-        let (permitted, public) = self.pair(session, &scratch(by.algorithm, KeyPolicy::Exportable))?;
-        let (kek, _) = self.wrapped(session, by.mechanism, permitted, &public)?;
-        let (forbidden, _) = self.pair(session, &scratch(by.algorithm, policy))?;
-        let wrapped = self.token.module.wrap_key(session, by.mechanism, kek, forbidden.private);
-        self.denied(wrapped, "wrap", by.mechanism)
-    }
-
-    /// What came of a forbidden operation. An error that is no denial shows nothing: the next try may succeed.
-    fn denied<T>(&self, forbidden: Result<T, Error>, operation: &'static str, mechanism: u64) -> Result<bool, Failure> {
-        match forbidden {
-            Ok(_) => Ok(false),
-            Err(error) if is_denial(&error) => Ok(true),
-            Err(error) => Err(self.token.refusal(operation, "a scratch key", mechanism_name(mechanism))(error)),
-        }
-    }
-
-    fn pair(&self, session: &Session, new: &NewKey) -> Result<(Pair, PublicKey), Failure> {
-        let pair = self.token.make_pair(session, new, Lifetime::Session)?;
+    pub(super) fn pair(&self, session: &Session, new: &NewKey) -> Result<(Pair, PublicKey), Failure> {
+        let pair = self.token.make_pair(session, new, self.lifetime)?;
+        self.note(pair, self.lifetime);
         self.token.checked_facts(session, pair.private, new)?;
         Ok((pair, self.token.public_of(session, pair, new)?))
     }
 
-    fn kek(&self, session: &Session, rule: &[Attribute]) -> Result<ObjectHandle, Failure> {
+    pub(super) fn kek(&self, session: &Session, rule: &[Attribute]) -> Result<ObjectHandle, Failure> {
         let template = Template::secret_key(&*self.value, SecretUse::WrapAndUnwrap).with(session_secret());
         self.create(session, &template, rule)
     }
@@ -251,7 +288,7 @@ impl Bench<'_> {
         ))
     }
 
-    fn wrap(
+    pub(super) fn wrap(
         &self,
         session: &Session,
         mechanism: u64,
@@ -266,7 +303,7 @@ impl Bench<'_> {
     }
 }
 
-fn scratch(algorithm: KeyAlgorithm, policy: KeyPolicy) -> NewKey {
+pub(super) fn scratch(algorithm: KeyAlgorithm, policy: KeyPolicy) -> NewKey {
     NewKey {
         id: KeyId::new(),
         label: KeyLabel::internal("keyward-scratch"),
@@ -284,6 +321,7 @@ fn cause(error: &TokenError) -> String {
             format!("{operation}: {rv}")
         }
         TokenError::Refused { operation, mechanism, rv, .. } => format!("{operation} by {mechanism}: {rv}"),
+        TokenError::ProofFailed { cause, .. } => cause.clone(),
         other => other.to_string(),
     }
 }

@@ -80,7 +80,7 @@ impl Token {
     }
 
     /// One signature over a digest, or over the message for Ed25519.
-    fn signature(
+    pub(super) fn signature(
         &self,
         session: &Session,
         by: SigningKey,

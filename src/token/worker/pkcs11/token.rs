@@ -4,6 +4,7 @@ use super::{
     Backend,
     fault::{Failure, NO_MECHANISM, rv_name},
     index::Index,
+    info::TokenInfo,
 };
 use crate::base::secret::Secret;
 use crate::token::{
@@ -16,13 +17,16 @@ use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     error::{Error, RvError},
     session::{Session, UserType},
-    slot::{Slot, TokenInfo},
+    slot::Slot,
     types::RawAuthPin,
 };
 use std::{
     fs::File,
     path::Path,
-    sync::{Mutex, RwLock, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// One token of a loaded module.
@@ -31,6 +35,8 @@ pub(super) struct Token {
     pub(super) context: Pkcs11,
     pub(super) module: Module,
     pub(super) slot: Slot,
+    /// It was seen to make no pair whose every usage is named.
+    usage_open: AtomicBool,
     /// Locked for life, so that no second worker of this instance opens a token beside this one.
     _lock: File,
 }
@@ -70,13 +76,13 @@ impl Backend {
     pub(super) fn describe(&self) -> Result<TokenDescription, TokenError> {
         let info = self.token.info().map_err(|failure| *failure.error)?;
         Ok(TokenDescription {
-            label: info.label().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            model: info.model().to_owned(),
-            serial: info.serial_number().to_owned(),
-            firmware: info.firmware_version().to_string(),
-            pin_count_low: info.user_pin_count_low(),
-            so_pin_count_low: info.so_pin_count_low(),
+            label: info.label(),
+            manufacturer: info.manufacturer(),
+            model: info.model(),
+            serial: info.serial(),
+            firmware: info.firmware(),
+            pin_count_low: info.user_pin().count_low,
+            so_pin_count_low: info.so_pin().count_low,
         })
     }
 
@@ -150,8 +156,8 @@ impl Token {
         let lock = lock::take(open)?;
         let context = load(&address)?;
         let module = Module::load(module_of(&address)?).map_err(unusable(&address))?;
-        let slot = find_slot(&context, &address)?;
-        Ok(Self { address, context, module, slot, _lock: lock })
+        let slot = find_slot(&context, &module, &address)?;
+        Ok(Self { address, context, module, slot, usage_open: AtomicBool::new(false), _lock: lock })
     }
 
     /// The token's label, as errors name it.
@@ -169,13 +175,19 @@ impl Token {
         .into()
     }
 
+    /// Whether it was seen to make no pair whose every usage is named.
+    pub(super) fn leaves_usage_open(&self) -> bool {
+        self.usage_open.load(Ordering::Acquire)
+    }
+
+    /// It was seen to make no pair whose every usage is named.
+    pub(super) fn leave_usage_open(&self) {
+        self.usage_open.store(true, Ordering::Release);
+    }
+
     /// A new read-write session.
     pub(super) fn open_session(&self) -> Result<Session, Failure> {
         self.context.open_rw_session(self.slot).map_err(self.refusal("open session", "the token", NO_MECHANISM))
-    }
-
-    pub(super) fn info(&self) -> Result<TokenInfo, Failure> {
-        self.context.get_token_info(self.slot).map_err(self.refusal("describe", "the token", NO_MECHANISM))
     }
 
     /// Logs in, unless the token says that its last try is at stake.
@@ -195,14 +207,14 @@ impl Token {
 
     /// Turns a PIN away where a wrong one would be the last.
     pub(super) fn check_tries(&self, info: &TokenInfo, who: Who) -> Result<(), Failure> {
-        let (final_try, locked) = match who {
-            Who::SecurityOfficer => (info.so_pin_final_try(), info.so_pin_locked()),
-            Who::User => (info.user_pin_final_try(), info.user_pin_locked()),
+        let state = match who {
+            Who::SecurityOfficer => info.so_pin(),
+            Who::User => info.user_pin(),
         };
-        if locked {
+        if state.locked {
             return Err(TokenError::PinLocked { token: self.name() }.into());
         }
-        if final_try {
+        if state.final_try {
             return Err(TokenError::PinFinalTry { token: self.name() }.into());
         }
         Ok(())
@@ -247,7 +259,7 @@ fn unusable(address: &TokenAddress) -> impl Fn(Error) -> TokenError {
 }
 
 /// The module that leads to the token; only addresses that have one come here.
-fn module_of(address: &TokenAddress) -> Result<&Path, TokenError> {
+pub(super) fn module_of(address: &TokenAddress) -> Result<&Path, TokenError> {
     match &address.device {
         Device::Module(path) => Ok(path),
         other => Err(TokenError::Protocol { detail: format!("{other} is no PKCS#11 module") }),
@@ -255,14 +267,12 @@ fn module_of(address: &TokenAddress) -> Result<&Path, TokenError> {
 }
 
 /// The slot of the only token that has the label; slot numbers change and are never stored.
-fn find_slot(context: &Pkcs11, address: &TokenAddress) -> Result<Slot, TokenError> {
+fn find_slot(context: &Pkcs11, module: &Module, address: &TokenAddress) -> Result<Slot, TokenError> {
     let mut tokens = Vec::new();
     for slot in context.get_slots_with_token().map_err(unusable(address))? {
         // A slot that does not answer is not the one; the others may be well.
-        match context.get_token_info(slot) {
-            Ok(info) if info.token_initialized() => {
-                tokens.push((slot, info.label().to_owned(), info.serial_number().to_owned()));
-            }
+        match TokenInfo::read(module, slot) {
+            Ok(info) if info.is_initialized() => tokens.push((slot, info.label(), info.serial())),
             _ => {}
         }
     }
