@@ -38,6 +38,7 @@ pub(super) fn prepare(directory: &Path, label: &str) -> Result<TokenSection, App
         softhsm_conf: Some(PathBuf::from(CONF)),
         environment: BTreeMap::new(),
         sessions: None,
+        keep_alive_seconds: None,
     })
 }
 

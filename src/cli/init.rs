@@ -90,5 +90,6 @@ fn token(arguments: Init, softhsm_conf: Option<PathBuf>) -> Result<InitToken, Cl
         softhsm_conf: softhsm_conf.map(absolute).transpose()?,
         environment: arguments.token_environment.into_iter().collect(),
         sessions: None,
+        keep_alive_seconds: None,
     })))
 }

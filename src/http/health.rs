@@ -4,6 +4,7 @@ use super::{HttpError, Services, problem::refused};
 use crate::base::{fault::Fault as _, ids::RequestId, signing::Signer as _};
 use crate::certificates::authority;
 use crate::keys::Keys;
+use crate::token::{Standing, Token};
 use axum::{
     Extension, Json,
     extract::{OriginalUri, State},
@@ -58,16 +59,27 @@ struct Readiness {
     tokens: Vec<TokenReadiness>,
 }
 
-/// Whether a token signs.
+/// Whether a token signs: the instance's own by trial, a further one as far as is known.
 #[derive(Serialize, ToSchema)]
 struct TokenReadiness {
     /// Its label.
     label: String,
-    /// Whether it made a signature.
+    /// Whether it made a signature, or has a worker that is logged in.
     ready: bool,
     /// The code of what is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+}
+
+impl TokenReadiness {
+    fn of_further(token: &Token) -> Self {
+        let (ready, code) = match token.standing() {
+            Standing::Serving => (true, None),
+            Standing::Unknown => (false, None),
+            Standing::Failing(failing) => (false, Some(failing.error.entry().code)),
+        };
+        Self { label: token.label().to_owned(), ready, code }
+    }
 }
 
 impl Health {
@@ -146,6 +158,8 @@ pub(super) async fn live() -> Response {
 
 /// Whether this process signs, token by token.
 ///
+/// The instance's own token decides; further ones are told beside it.
+///
 /// Asks for no credential. The look at a token is good for some seconds.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
@@ -158,9 +172,10 @@ pub(super) async fn ready(State(services): State<Services>) -> Response {
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
         None => (StatusCode::OK, "ready"),
     };
-    let label = services.keys.home().label().to_owned();
-    let token = TokenReadiness { label, ready: look.code.is_none(), code: look.code };
-    (status, Json(Readiness { status: word, tokens: vec![token] })).into_response()
+    let home =
+        TokenReadiness { label: services.keys.home().label().to_owned(), ready: look.code.is_none(), code: look.code };
+    let tokens = std::iter::once(home).chain(services.keys.tokens.iter().skip(1).map(TokenReadiness::of_further));
+    (status, Json(Readiness { status: word, tokens: tokens.collect() })).into_response()
 }
 
 /// Any method but GET.

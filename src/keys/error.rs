@@ -250,7 +250,7 @@ crate::catalogue! {
     LABEL_MALFORMED = Invalid, "label-malformed", "not a label", "use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit, not shaped like an id";
     LABEL_TAKEN = Conflict, "label-taken", "the label is in use", "choose another label, or look at the key with `keyward key show LABEL`";
     LIMIT_MALFORMED = Invalid, "limit-malformed", "not a page size", "give a limit from 1 to 1,000";
-    NOT_ATTESTED = Unsupported, "key-not-attested", "nothing attests the key", "only a YubiKey attests keys, those that it made itself: name it by `yubikey` in a `[[tokens]]` section of keyward.toml, and make the key there";
+    NOT_ATTESTED = NotFound, "key-not-attested", "nothing attests the key", "only a YubiKey attests keys, those that it made itself: name it by `yubikey` in a `[[tokens]]` section of keyward.toml, and make the key there";
     OBJECT_UNKNOWN = NotFound, "object-unknown", "there is no such object in the token", "`keyward token scan` lists the private keys of a token with their URIs";
     PUBLIC_KEY_UNTOLD = Invalid, "public-key-untold", "the key's public half is not known", "give it: `keyward key adopt LABEL URI --public-key FILE`, a PEM public key or certificate; the key then proves it by a signature";
     PURPOSE_EXCLUDES = Denied, "purpose-excludes", "the key's purpose excludes this", "use a key made for signing: `--purpose tls`, `signing` or `client`";

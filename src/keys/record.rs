@@ -134,6 +134,7 @@ mod tests {
             wrap_with_trusted: true,
             local: true,
             never_extractable: true,
+            always_authenticate: false,
         };
         let honest =
             Capabilities { honours_extractable: true, honours_wrap_with_trusted: true, ..Capabilities::default() };

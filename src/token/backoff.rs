@@ -34,9 +34,9 @@ impl Backoff {
         self.pause(now);
     }
 
-    /// What a caller is told without another try.
+    /// What a caller is told without another try; none if the next one is so near that he had better wait.
     pub(super) fn refusal(&self, now: Instant) -> Option<&TokenError> {
-        self.failure.as_ref().filter(|_| self.until.is_some_and(|until| now < until))
+        self.failure.as_ref().filter(|_| self.until.is_some_and(|until| now + PATIENCE < until))
     }
 
     /// Until when no worker may be started.
@@ -53,6 +53,8 @@ impl Backoff {
 /// A worker that lived so long is not part of a row of deaths: it served, and starting one every few seconds costs less
 /// than an outage.
 const GOOD_LIFE: Duration = Duration::from_secs(3);
+/// The longest pause that a caller waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Pause before the next worker, by the number of deaths in a row before the last one.
 const PAUSES: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
 
@@ -77,15 +79,17 @@ mod tests {
     }
 
     #[test]
-    fn during_the_pause_after_failed_starts_a_caller_is_told_why_at_once() {
+    fn during_a_pause_of_more_than_a_second_after_failed_starts_a_caller_is_told_why_at_once() {
         let (mut backoff, now) = (Backoff::default(), Instant::now());
 
-        backoff.note_failure(&lost(), now);
-        assert_eq!(backoff.refusal(now), None);
+        for _ in 0..2 {
+            backoff.note_failure(&lost(), now);
+            assert_eq!(backoff.refusal(now), None);
+        }
         backoff.note_failure(&lost(), now);
 
         assert_eq!(backoff.refusal(now), Some(&lost()));
-        assert_eq!(backoff.refusal(now + Duration::from_secs(1)), None);
+        assert_eq!(backoff.refusal(now + Duration::from_secs(4)), None);
     }
 
     #[test]

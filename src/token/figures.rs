@@ -1,6 +1,28 @@
 //! What an operator watches of a token's pool.
 
+use super::error::TokenError;
+use crate::base::time::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether a token can be used, as far as the pool knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The last worker could not be started, or the token gave no sign of life.
+    Failing(Failing),
+    /// A worker is there and logged in.
+    Serving,
+    /// Nobody has asked yet, or a worker is being started or has just ended.
+    Unknown,
+}
+
+/// Since when a token cannot be used, and why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// When that was first seen.
+    pub since: Timestamp,
+    /// What was seen last. Its kind says what is away: the token, or the PIN.
+    pub error: TokenError,
+}
 
 /// How the pool stands, and what it met since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

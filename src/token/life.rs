@@ -8,15 +8,17 @@ use super::{
     address::TokenDescription,
     backoff::Backoff,
     error::TokenError,
-    figures::{Figures, Tally},
+    figures::{Failing, Figures, Standing, Tally},
     frame,
-    message::{Operation, RequestRef, Response},
+    message::{LOGIN, OPEN, Operation, RequestRef, Response},
     outbox::Outbox,
     pin::PinKeeper,
     pool::TokenSettings,
     process::{self, GRACE, ORDERLY_END, Worker},
     queue::{Job, Lane, Queue},
+    watch,
 };
+use crate::base::time::{Clock as _, SystemClock};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -47,6 +49,8 @@ struct State {
     last_id: u64,
     description: Option<TokenDescription>,
     supervision: Option<JoinHandle<()>>,
+    watch: Option<JoinHandle<()>>,
+    failing: Option<Failing>,
     backoff: Backoff,
 }
 
@@ -112,6 +116,33 @@ impl Shared {
         self.state().description.clone()
     }
 
+    /// Whether the token can be used, as far as is known.
+    pub(super) fn standing(&self) -> Standing {
+        let state = self.state();
+        match (&state.failing, &state.life) {
+            (Some(failing), _) => Standing::Failing(failing.clone()),
+            (None, Life::Serving(_)) => Standing::Serving,
+            (None, _) => Standing::Unknown,
+        }
+    }
+
+    /// Remembers since when the token cannot be used; what it says last counts.
+    pub(super) fn note_failing(&self, error: &TokenError) {
+        let mut state = self.state();
+        let since = state.failing.take().map_or_else(|| SystemClock.now(), |failing| failing.since);
+        state.failing = Some(Failing { since, error: error.clone() });
+    }
+
+    /// The token has given a sign of life.
+    pub(super) fn note_well(&self) {
+        self.state().failing = None;
+    }
+
+    /// Whether the pool has ended for good.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state().life, Life::Closed)
+    }
+
     /// How the pool stands.
     pub(super) fn figures(&self) -> Figures {
         let state = self.state();
@@ -129,6 +160,9 @@ impl Shared {
         let mut state = self.state();
         self.check_open(&state, job.operation.name())?;
         self.make_room(&mut state.queue, job.lane, &job.client)?;
+        if state.watch.is_none() {
+            state.watch = self.settings.keep_alive.map(|every| tokio::spawn(watch::watch(Arc::downgrade(self), every)));
+        }
         state.last_id += 1;
         let id = state.last_id;
         state.queue.push(Job { id, ..job });
@@ -167,6 +201,9 @@ impl Shared {
             state.life = Life::Closed;
             for job in state.queue.drain() {
                 job.lose(self.token());
+            }
+            if let Some(watch) = state.watch.take() {
+                watch.abort();
             }
             state.supervision.take()
         };
@@ -207,6 +244,7 @@ impl Shared {
 
     /// Runs workers, one after the other, as long as there is something to do for them.
     async fn supervise(self: Arc<Self>) {
+        let mut in_vain = 0;
         loop {
             let started = tokio::select! {
                 started = self.start() => started,
@@ -215,8 +253,15 @@ impl Shared {
             match started {
                 Ok(worker) => {
                     let born = Instant::now();
+                    in_vain = 0;
                     self.serve(worker).await;
                     self.state().backoff.note_death(born, Instant::now());
+                }
+                // Those who wait need not know of a module that failed once.
+                Err(error) if in_vain == 0 && may_start_again(&error) => {
+                    in_vain += 1;
+                    self.note_failing(&error);
+                    self.state().backoff.note_failure(&error, Instant::now());
                 }
                 Err(error) => return self.refuse_all(&error),
             }
@@ -260,7 +305,10 @@ impl Shared {
             // Answers that still come are as good as others.
             let _ = timeout_at(until, reading).await;
         }
-        process::end(&mut child, until).await;
+        let ended = process::end(&mut child, until).await;
+        if let (Ending::Lost, Some(status)) = (ending, ended) {
+            tracing::warn!(token.label = self.token(), %status, "the token worker has ended");
+        }
     }
 
     /// A worker serves from now on, unless the pool was closed or sealed meanwhile: without its link it ends.
@@ -269,6 +317,7 @@ impl Shared {
         state.description = Some(description);
         if matches!(state.life, Life::Starting) && !self.user.is_sealed() {
             self.tally.worker();
+            state.failing = None;
             state.life = Life::Serving(link);
             self.dispatch(&mut state);
         }
@@ -309,10 +358,23 @@ impl Shared {
 
     fn finish(&self, response: Response) {
         let mut state = self.state();
+        if response.result.is_ok() {
+            state.failing = None;
+        }
         if let Some(job) = state.under_way.remove(&response.id) {
-            job.answer(response.result);
+            job.answer(response.result.map_err(|error| self.with_source(error)));
         }
         self.dispatch(&mut state);
+    }
+
+    /// The worker does not know where the PIN came from that the token refuses.
+    fn with_source(&self, error: TokenError) -> TokenError {
+        match error {
+            TokenError::PinRefused { token, rv, .. } => {
+                TokenError::PinRefused { token, source_name: self.settings.pin.name(), rv }
+            }
+            error => error,
+        }
     }
 
     /// A job was not answered by its deadline.
@@ -371,6 +433,7 @@ impl Shared {
 
     /// No worker can be had: everybody who waits is told why, and the next call tries again, after a pause if need be.
     fn refuse_all(&self, error: &TokenError) {
+        self.note_failing(error);
         let mut state = self.state();
         if !matches!(state.life, Life::Closed) {
             state.life = Life::Idle;
@@ -379,6 +442,16 @@ impl Shared {
         for job in state.queue.drain() {
             job.answer(Err(error.clone()));
         }
+    }
+}
+
+/// Whether a start that failed so may be tried once more at once: what the token made of a PIN is not in doubt, and
+/// nobody has to put anything right.
+fn may_start_again(error: &TokenError) -> bool {
+    match error {
+        TokenError::Deadline { operation, .. } | TokenError::WorkerLost { operation, .. } => operation == OPEN,
+        TokenError::Refused { operation, .. } => operation != LOGIN,
+        _ => false,
     }
 }
 
@@ -417,6 +490,7 @@ mod tests {
             attestation_roots: None,
             environment: Vec::new(),
             adopted: Adoptions::default(),
+            keep_alive: Some(Duration::from_secs(60)),
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         };
@@ -610,13 +684,13 @@ mod tests {
         let shared = shared();
         shared.state().life = Life::Idle;
 
-        for _ in 0..2 {
+        for _ in 0..3 {
             let outcome = ask(&shared, Operation::Refresh).1.await.unwrap();
             assert!(matches!(outcome, Err(TokenError::WorkerUnstartable { .. })));
         }
         let (answer, _) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let third = Job {
+        let fourth = Job {
             id: 0,
             operation: Operation::Refresh,
             lane: Lane::Batch,
@@ -626,7 +700,7 @@ mod tests {
             answer,
         };
 
-        assert!(matches!(shared.take_in(third), Err(TokenError::WorkerUnstartable { .. })));
+        assert!(matches!(shared.take_in(fourth), Err(TokenError::WorkerUnstartable { .. })));
         assert!(matches!(shared.state().life, Life::Idle));
     }
 
@@ -648,6 +722,34 @@ mod tests {
         assert!(modest.unwrap().try_recv().is_err_and(|error| error == TryRecvError::Empty), "it waits");
         let last = greedy.pop().unwrap().await.unwrap();
         assert!(matches!(last, Err(TokenError::Busy { waiting: 1_024, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_nobody_asks_anything_is_asked_for_a_sign_of_life_each_time_and_what_it_says_is_its_standing()
+    {
+        let shared = shared();
+        let (worker, mut reader, mut writer) = worker();
+        let serving = serve(&shared, worker);
+        let (asked, outcome) = ask(&shared, Operation::Refresh);
+        next(&mut reader).await;
+        let before = Instant::now();
+        reply(&mut writer, asked, Ok(Answer::Count(3))).await;
+        outcome.await.unwrap().unwrap();
+
+        let first = next(&mut reader).await;
+        let waited = before.elapsed();
+        let gone = TokenError::TokenAbsent { label: "rig".to_owned(), device: "/m".into(), seen: String::new() };
+        reply(&mut writer, first.id, Err(gone.clone())).await;
+        let at_once = next(&mut reader).await;
+        let while_away = shared.standing();
+        reply(&mut writer, at_once.id, Ok(Answer::Done)).await;
+        let later = next(&mut reader).await;
+
+        assert_eq!([&first, &at_once, &later].map(|request| request.operation.name()), ["keep alive"; 3]);
+        assert!((Duration::from_secs(60)..Duration::from_secs(61)).contains(&waited), "{waited:?}");
+        assert!(matches!(while_away, Standing::Failing(Failing { error, .. }) if error == gone));
+        assert!(matches!(shared.standing(), Standing::Serving));
+        serving.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -59,6 +59,9 @@ pub enum Operation {
     },
     /// Logs the user in and fills the index; answers `Done`.
     Login(PlainSecret),
+    /// Asks token, login and sessions for a sign of life, so that no module drops them, and makes anew what one has
+    /// dropped; answers `Done`.
+    KeepAlive,
     /// Reads all key objects again; answers `Count`.
     Refresh,
     /// Keys of the index from `offset`, as many as an answer holds; answers `Keys`.
@@ -147,11 +150,12 @@ impl Operation {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::MakeToken(_) => "make token",
-            Self::Open(_) => "open",
+            Self::Open(_) => OPEN,
             Self::Cancel => "cancel",
             Self::Adopt(_) => "adopt",
             Self::Scan { .. } => "scan",
-            Self::Login(_) => "login",
+            Self::Login(_) => LOGIN,
+            Self::KeepAlive => "keep alive",
             Self::Refresh => "refresh",
             Self::List { .. } => "list",
             Self::ListKeks => "list KEKs",
@@ -182,16 +186,37 @@ impl Operation {
             self,
             Self::Adopt(_)
                 | Self::Attest { .. }
-                | Self::Scan { .. }
-                | Self::Sign(_)
-                | Self::Prove(_)
-                | Self::Refresh
+                | Self::Export(_)
+                | Self::KeepAlive
                 | Self::List { .. }
                 | Self::ListKeks
+                | Self::OpenContentKey(_)
+                | Self::Probe
+                | Self::Prove(_)
+                | Self::Refresh
+                | Self::Scan { .. }
+                | Self::SealContentKey(_)
+                | Self::Sign(_)
                 | Self::Wrap(_)
         )
     }
+
+    /// Whether doing it again in the same worker, after a fault that has been healed, can do no harm. What finds its
+    /// own objects and goes on from there can be done again too.
+    #[must_use]
+    pub const fn is_harmless_twice(&self) -> bool {
+        self.is_repeatable()
+            || matches!(
+                self,
+                Self::Destroy { .. } | Self::OpenSessionKeks(_) | Self::StoreCertificate(_) | Self::Unwrap(_)
+            )
+    }
 }
+
+/// Name of the request that sends the PIN, and of the call.
+pub(super) const LOGIN: &str = "login";
+/// Name of the first request.
+pub(super) const OPEN: &str = "open";
 
 impl Answer {
     /// Name for errors.

@@ -71,6 +71,8 @@ pub struct TokenKey {
     pub local: bool,
     /// CKA_NEVER_EXTRACTABLE.
     pub never_extractable: bool,
+    /// `CKA_ALWAYS_AUTHENTICATE`: the key asks for the PIN at each use.
+    pub always_authenticate: bool,
 }
 
 /// A key of another program that is in the inventory: which object it is.

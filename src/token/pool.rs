@@ -7,7 +7,7 @@ use super::{
     adoptions::Adoptions,
     api::Capabilities,
     error::TokenError,
-    figures::Figures,
+    figures::{Figures, Standing},
     message::{
         AdoptedKey, Answer, CertificateObject, Container, ContentKeyOpen, ContentKeySeal, ExportJob, KekSource,
         KekValue, NewKey, OpenToken, Operation, PlainSecret, SignJob, TokenKek, TokenKey, TokenObject, UnwrapJob,
@@ -47,6 +47,8 @@ pub struct TokenSettings {
     pub environment: Vec<(String, OsString)>,
     /// Keys of other programs that are in the inventory.
     pub adopted: Adoptions,
+    /// How often the token is asked for a sign of life; none if never.
+    pub keep_alive: Option<Duration>,
     /// Where the worker's lock and the memory of a refused PIN are.
     pub state_directory: PathBuf,
     /// The keyward binary, which is also the worker.
@@ -151,6 +153,12 @@ impl Token {
     #[must_use]
     pub fn figures(&self) -> Figures {
         self.supervisor.figures()
+    }
+
+    /// Whether the token can be used, as far as is known; starts nothing.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.supervisor.standing()
     }
 
     /// What the token says of itself; starts the worker.

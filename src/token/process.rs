@@ -10,7 +10,11 @@ use super::{
     softhsm,
     worker::FINISH_WITHIN,
 };
-use std::{os::unix::net::UnixStream as StdUnixStream, process::Stdio, time::Duration};
+use std::{
+    os::unix::net::UnixStream as StdUnixStream,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 use tokio::{
     io::AsyncWriteExt as _,
     net::{
@@ -225,12 +229,14 @@ async fn ask(
     }
 }
 
-/// Waits for a child whose socket is closed, and kills one that is still there then.
-pub(super) async fn end(child: &mut Child, until: Instant) {
-    if timeout_at(until, child.wait()).await.is_err() {
+/// Waits for a child whose socket is closed, and kills one that is still there then; how it ended by itself.
+pub(super) async fn end(child: &mut Child, until: Instant) -> Option<ExitStatus> {
+    let Ok(ended) = timeout_at(until, child.wait()).await else {
         // Already gone is what we want.
         let _ = child.kill().await;
-    }
+        return None;
+    };
+    ended.ok()
 }
 
 /// The lock of the worker that serves.

@@ -5,7 +5,7 @@
 use super::{
     address::TokenDescription,
     error::TokenError,
-    figures::Figures,
+    figures::{Figures, Standing},
     life::Shared,
     message::{Answer, Operation},
     pin::PinKeeper,
@@ -38,6 +38,25 @@ pub(super) struct Waiting {
 impl Supervisor {
     pub(super) fn new(settings: Arc<TokenSettings>, user: Arc<PinKeeper>) -> Self {
         Self { shared: Arc::new(Shared::new(settings, user)) }
+    }
+
+    /// The same pool's, for its own questions.
+    pub(super) const fn over(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What came of a sign of life. A full queue says nothing about the token.
+    pub(super) fn note(&self, error: Option<&TokenError>) {
+        match error {
+            Some(TokenError::Busy { .. }) => {}
+            Some(error) => self.shared.note_failing(error),
+            None => self.shared.note_well(),
+        }
+    }
+
+    /// Whether the token can be used, as far as is known.
+    pub(super) fn standing(&self) -> Standing {
+        self.shared.standing()
     }
 
     /// Takes a job of keyward's own into its lane, and starts a worker if there is none.
@@ -133,6 +152,7 @@ mod tests {
             attestation_roots: None,
             environment: Vec::new(),
             adopted: Adoptions::default(),
+            keep_alive: None,
             state_directory: "/none".into(),
             executable: "/none/keyward".into(),
         };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// One token.
@@ -60,6 +61,9 @@ pub struct TokenSection {
     /// Sessions that work at the same time; as many as cores if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<usize>,
+    /// How often the token is asked for a sign of life, so that its module drops nothing; 60 if absent, never if 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_alive_seconds: Option<u32>,
 }
 
 impl TokenSection {
@@ -85,6 +89,7 @@ impl TokenSection {
             attestation_roots: self.attestation_roots.as_ref().map(absolute),
             environment: environment.chain(softhsm).collect(),
             adopted: Adoptions::default(),
+            keep_alive: self.keep_alive(),
             state_directory: state,
             executable,
         })
@@ -147,6 +152,11 @@ impl TokenSection {
         }
     }
 
+    fn keep_alive(&self) -> Option<Duration> {
+        let seconds = self.keep_alive_seconds.unwrap_or(KEEP_ALIVE_SECONDS);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
     /// A descriptor is read here, before anything else could come to its number.
     fn pin_source(&self, directory: &Path) -> PinSource {
         if let Some(name) = &self.pin_credential {
@@ -196,6 +206,9 @@ impl TokenSection {
         None
     }
 }
+
+/// Less than the time after which any module or network in between is known to drop what is idle.
+const KEEP_ALIVE_SECONDS: u32 = 60;
 
 /// Whether systemd would not take it for the name of a credential, which is that of a file.
 fn is_path(credential: &str) -> bool {

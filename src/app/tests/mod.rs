@@ -58,6 +58,7 @@ impl Bench {
                 attestation_roots: None,
                 environment: Vec::new(),
                 adopted: Adoptions::default(),
+                keep_alive: None,
                 state_directory: path.clone(),
                 executable: path.join("no-keyward"),
             },

@@ -50,6 +50,13 @@ impl RefusedPin {
         self.write(&stored)
     }
 
+    /// Remembers this PIN as refused, as far as the disk lets it.
+    pub(in crate::token) fn keep_in_mind(&self, pin: &Secret) {
+        if let Err(error) = self.remember(pin) {
+            tracing::warn!(%error, "the refused PIN cannot be remembered");
+        }
+    }
+
     /// Forgets them: a PIN was accepted.
     pub(super) fn forget(&self) {
         // Not there is as good as forgotten, and a file that stays only refuses the same wrong PINs again.

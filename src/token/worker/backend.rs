@@ -18,14 +18,8 @@ pub(super) trait Backend: Send + Sync {
     /// It does not answer.
     fn description(&self) -> Result<TokenDescription, TokenError>;
 
-    /// A place for one thread to work at.
-    fn seat(&self) -> Box<dyn Seat + '_>;
-}
-
-/// A thread's own place at a token.
-pub(super) trait Seat {
-    /// Performs any operation but `Open` and `MakeToken`; what a rebuild can heal is healed once.
-    fn perform(&mut self, operation: &Operation) -> (Result<Answer, TokenError>, Fate);
+    /// Performs any operation but `Open` and `MakeToken`; what can be healed is healed once.
+    fn perform(&self, operation: &Operation) -> (Result<Answer, TokenError>, Fate);
 }
 
 /// Whether the process is still good for the next request.

@@ -1,13 +1,14 @@
-//! The calls that cryptoki cannot make, and so the only `unsafe` code of keyward (PKCS#11 v3.1, sections 5.5, 5.7
-//! and 5.18).
+//! The calls that cryptoki cannot make, and so the only `unsafe` code around modules (PKCS#11 v3.1, sections 5.5, 5.7,
+//! 5.13 and 5.18).
 //!
-//! cryptoki has no number for `CKM_AES_KEY_WRAP_KWP`, asks twice for every wrap without cutting the answer to its
-//! length, has no attribute that holds a template, reads no description of a token whose clock shows another format
-//! than the standard's, and lists no mechanism that it has no name for. The pointers that go out point into vectors
-//! and attributes that outlive the call; what comes back is copied before anything is freed.
+//! cryptoki begins and makes a signature in one, with no place for a login between; it has no number for
+//! `CKM_AES_KEY_WRAP_KWP`, asks twice for every wrap without cutting the answer to its length, has no attribute that
+//! holds a template, reads no description of a token whose clock shows another format than the standard's, and lists no
+//! mechanism that it has no name for. The pointers that go out point into vectors and attributes that outlive the call;
+//! what comes back is copied before anything is freed.
 #![expect(
     unsafe_code,
-    reason = "C_WrapKey, C_UnwrapKey, C_CreateObject and two that describe are called through the module's list"
+    reason = "C_Sign, C_WrapKey, C_UnwrapKey, C_CreateObject and two that describe are called through the module's list"
 )]
 
 use cryptoki::{
@@ -69,6 +70,26 @@ impl Module {
         Rv::from(rv).into_result(Function::GetMechanismList)?;
         list.truncate(usize::try_from(count)?);
         Ok(list)
+    }
+
+    /// Signs by the key and mechanism that `C_SignInit` was given in this session, in one call.
+    pub(super) fn sign(&self, session: &Session, data: &[u8]) -> Result<Vec<u8>> {
+        let call = self.functions.C_Sign.ok_or(Error::NullFunctionPointer)?;
+        let mut signature = vec![0; LONGEST_SIGNATURE_BYTES];
+        let mut length = CK_ULONG::try_from(signature.len())?;
+        // SAFETY: the module reads `data`, and writes at most the `length` bytes that `signature` has.
+        let rv = unsafe {
+            call(
+                session.handle(),
+                data.as_ptr().cast_mut(),
+                CK_ULONG::try_from(data.len())?,
+                signature.as_mut_ptr(),
+                &raw mut length,
+            )
+        };
+        Rv::from(rv).into_result(Function::Sign)?;
+        signature.truncate(usize::try_from(length)?);
+        Ok(signature)
     }
 
     /// Wraps a key by a mechanism without parameters, in one call where the answer fits into 4 KiB.
@@ -173,6 +194,8 @@ const fn without_parameters(mechanism: u64) -> CK_MECHANISM {
     CK_MECHANISM { mechanism, pParameter: ptr::null_mut(), ulParameterLen: 0 }
 }
 
+/// An RSA-4096 signature has 512.
+const LONGEST_SIGNATURE_BYTES: usize = 1_024;
 /// An RSA-4096 key is 2,384 bytes when it is wrapped.
 const FIRST_TRY_BYTES: CK_ULONG = 4_096;
 /// The standard has about 500.

@@ -1,6 +1,6 @@
 //! The session threads: each takes jobs from one queue, performs them in its own session, and answers.
 
-use super::backend::{self, Backend, Fate, Seat};
+use super::backend::{self, Backend, Fate};
 use crate::token::{
     error::TokenError,
     frame,
@@ -30,9 +30,6 @@ pub(super) struct Crew {
     backend: OnceLock<Box<dyn Backend>>,
     gave_up: AtomicBool,
 }
-
-/// A thread's place at the token, taken with its first job there.
-type Place<'a> = Option<Box<dyn Seat + 'a>>;
 
 /// A request, and when it came.
 pub(super) struct Job {
@@ -109,23 +106,23 @@ impl Crew {
 
     /// The life of one session thread.
     fn work(&self) {
-        // Dropped after the seat, so that the session is closed when the thread counts as gone.
         let _leaving = Leaving(self);
-        let mut seat = None;
         while let Some(job) = self.next() {
-            self.serve(&mut seat, &job);
+            self.serve(&job);
         }
     }
 
-    fn serve<'a>(&'a self, seat: &mut Place<'a>, job: &Job) {
-        let (result, fate) = self.perform(seat, job);
-        // Unanswered, what can be repeated is asked of the next worker, or told why there is none.
-        if fate == Fate::GoOn || result.is_ok() || !job.request.operation.is_repeatable() {
-            self.answer(job.request.id, result);
-        }
+    fn serve(&self, job: &Job) {
+        let (result, fate) = self.perform(job);
         if fate == Fate::End {
+            // Before the answer, so that nothing comes in any more that was asked after it.
             self.give_up();
         }
+        if result.is_err() && self.gave_up() && job.request.operation.is_repeatable() {
+            // The parent sends it to the next process, or tells why there is none.
+            return;
+        }
+        self.answer(job.request.id, result);
     }
 
     /// Takes no more jobs, and waits for those under way; a call that hangs longer is killed with the process.
@@ -154,11 +151,11 @@ impl Crew {
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.next() {
-                return Some(job);
-            }
             if queue.closed {
                 return None;
+            }
+            if let Some(job) = queue.next() {
+                return Some(job);
             }
             queue.idle += 1;
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +163,7 @@ impl Crew {
         }
     }
 
-    fn perform<'a>(&'a self, seat: &mut Place<'a>, job: &Job) -> (Result<Answer, TokenError>, Fate) {
+    fn perform(&self, job: &Job) -> (Result<Answer, TokenError>, Fate) {
         let operation = &job.request.operation;
         match (operation, self.backend.get()) {
             (Operation::Open(open), None) => (self.open(open), Fate::GoOn),
@@ -177,28 +174,26 @@ impl Crew {
             }
             (_, Some(_)) if job.is_late() => (Err(self.late(job)), Fate::GoOn),
             (Operation::Sign(batch), Some(backend)) if batch.inputs.len() > 1 => {
-                self.sign_batch(&**backend, seat, batch)
+                self.sign_batch(&**backend, job, batch)
             }
-            (_, Some(backend)) => seat.get_or_insert_with(|| backend.seat()).perform(operation),
+            (_, Some(backend)) => backend.perform(operation),
         }
     }
 
     /// One signature after the other, and between two of them a single that came meanwhile: it does not wait for the
-    /// rest of the batch.
-    fn sign_batch<'a>(
-        &'a self,
-        backend: &'a dyn Backend,
-        seat: &mut Place<'a>,
-        batch: &SignJob,
-    ) -> (Result<Answer, TokenError>, Fate) {
+    /// rest of the batch. The caller's time may end in between, too.
+    fn sign_batch(&self, backend: &dyn Backend, job: &Job, batch: &SignJob) -> (Result<Answer, TokenError>, Fate) {
         let mut signatures = Vec::with_capacity(batch.inputs.len());
         for input in &batch.inputs {
             let single = self.queue().singles.pop_front();
             if let Some(single) = single {
-                self.serve(seat, &single);
+                self.serve(&single);
+            }
+            if job.is_late() {
+                return (Err(self.late(job)), Fate::GoOn);
             }
             let one = SignJob { inputs: vec![input.clone()], ..*batch };
-            match seat.get_or_insert_with(|| backend.seat()).perform(&Operation::Sign(one)) {
+            match backend.perform(&Operation::Sign(one)) {
                 (Ok(Answer::Signatures(made)), Fate::GoOn) => signatures.extend(made),
                 otherwise => return otherwise,
             }
@@ -230,9 +225,10 @@ impl Crew {
         let _ = socket.write_all(&frame);
     }
 
-    /// Ends the reading of requests, and so the process.
+    /// Ends the reading of requests, and so the process; what has not begun is left to the next one.
     fn give_up(&self) {
         self.gave_up.store(true, Ordering::Release);
+        self.queue().closed = true;
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = socket.shutdown(Shutdown::Read);
     }

@@ -53,8 +53,8 @@ fn the_keks_have_exactly_the_attributes_of_the_contract() {
             "TOKEN": true, "PRIVATE": true, "SENSITIVE": true, "EXTRACTABLE": false, "MODIFIABLE": false,
             "TRUSTED": trusted, "WRAP_WITH_TRUSTED": false, "WRAP": true, "UNWRAP": true, "UNWRAP_TEMPLATE": template,
             "ENCRYPT": false, "DECRYPT": false, "SIGN": false, "VERIFY": false, "DERIVE": false,
-            // SoftHSM has these two for asymmetric keys only.
-            "SIGN_RECOVER": null, "VERIFY_RECOVER": null,
+            // SoftHSM has these for asymmetric keys only.
+            "SIGN_RECOVER": null, "VERIFY_RECOVER": null, "ALWAYS_AUTHENTICATE": null,
             "LOCAL": false, "ALWAYS_SENSITIVE": false, "NEVER_EXTRACTABLE": false,
         });
         assert_eq!(*kek, expected, "{purpose}");

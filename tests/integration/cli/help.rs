@@ -45,7 +45,8 @@ fn no_option_takes_a_secret_as_its_value() {
         for (option, _) in options(&text) {
             let secret = ["passphrase", "password", "pin", "secret", "share"].iter().any(|word| option.contains(word));
             let name = option.split(' ').next().unwrap_or_default();
-            assert!(!secret || name.ends_with("-file"), "{command}: {option}");
+            // When a slot asks for the PIN is no secret.
+            assert!(!secret || name.ends_with("-file") || name == "--pin-policy", "{command}: {option}");
             seen.extend(secret.then(|| name.to_owned()));
         }
     }

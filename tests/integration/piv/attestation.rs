@@ -64,5 +64,5 @@ fn a_key_outside_of_a_yubikey_is_attested_by_nobody() {
     let rig = Rig::new();
     rig.key("web", "p256", "token-only");
 
-    rig.refused(&["key", "attest", "web"], 9, "key-not-attested");
+    rig.refused(&["key", "attest", "web"], 5, "key-not-attested");
 }

@@ -1,7 +1,8 @@
 """What lies in a token: `objects.py PIN list`, and behind keyward's back `destroy UUID` or `plant UUID`.
 
 `list` answers a JSON array; an attribute that the object has not, or does not show, is null. `plant` makes
-another P-256 pair under the id of a key, `plant-readable LABEL` one whose private key can be read.
+another P-256 pair under the id of a key, `plant-readable LABEL` one whose private key can be read, `strict` one whose
+private key asks for the PIN at each use.
 """
 
 import json
@@ -29,9 +30,10 @@ def main(pin, action, name=None):
         for handle in session.find(ID=id_of(name)):
             session.destroy(handle)
         return
-    if action == "plant":
+    if action in ("plant", "strict"):
         public = dict(TOKEN=True, PRIVATE=False, ID=id_of(name), EC_PARAMS=P256)
-        session.generate_pair(public, dict(TOKEN=True, PRIVATE=True, SENSITIVE=True, ID=id_of(name), SIGN=True))
+        private = dict(TOKEN=True, PRIVATE=True, SENSITIVE=True, ID=id_of(name), SIGN=True)
+        session.generate_pair(public, {**private, "ALWAYS_AUTHENTICATE": action == "strict"})
         return
     if action == "plant-readable":
         public = dict(TOKEN=True, PRIVATE=False, ID=b"\x09", LABEL=name.encode(), EC_PARAMS=P256)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -105,6 +105,21 @@ impl Rig {
         let records = self.json(&["audit", "list", "--log", "signatures", "--limit", "1000"]);
         records["items"].as_array().unwrap().iter().filter(|record| record["event"] == "key.sign").count()
     }
+}
+
+/// A PKCS#11 module of `tests/modules`, by the name of its library; `scripts/test` builds them.
+#[expect(clippy::disallowed_methods, reason = "the tests' own setting")]
+pub(crate) fn test_module(name: &str) -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-modules/release");
+    let path =
+        std::env::var_os("KEYWARD_TEST_MODULES").map_or_else(default, PathBuf::from).join(format!("lib{name}.so"));
+    assert!(
+        path.exists(),
+        "{} is missing; run the tests with scripts/test, or build it: cargo build --locked --release \
+         --manifest-path tests/modules/Cargo.toml --target-dir target/test-modules",
+        path.display()
+    );
+    path
 }
 
 /// The one object of this class and label.

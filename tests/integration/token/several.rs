@@ -71,6 +71,7 @@ fn a_token_that_is_pulled_makes_its_own_keys_absent_and_they_come_back_by_themse
     assert_eq!(rig.json(&["key", "show", "home"])["presence"], "present");
     let (status, ready) = service.at_socket(&[], "/readyz");
     assert_eq!((status, &ready["status"]), (200, &json!("ready")), "{ready}");
+    assert_eq!(ready["tokens"][1], json!({ "label": "annex", "ready": false, "code": "token-absent" }));
     assert_eq!(states(&rig), [("keyward".to_owned(), json!(null)), ("annex".to_owned(), json!("token-absent"))]);
 
     fs::rename(&pulled, &plugged).unwrap();

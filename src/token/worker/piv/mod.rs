@@ -56,9 +56,6 @@ struct State {
     slots: Slots,
 }
 
-/// A thread at the card.
-struct Thread<'a>(&'a Backend);
-
 impl Backend {
     /// Waits for the lock and finds the card.
     pub(in crate::token::worker) fn open(open: &OpenToken, serial: u32) -> Result<Self, TokenError> {
@@ -71,15 +68,6 @@ impl Backend {
     fn state(&self) -> MutexGuard<'_, State> {
         // What a thread that panicked left half done is read anew with the next connection at the latest.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn perform(&self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
-        let mut state = self.state();
-        let was_logged_in = state.pin.is_some();
-        let (result, fate) = self.attempt(&mut state, operation);
-        // A PIN that the card refused, or may have changed, is forgotten: only a new worker logs in.
-        let is_logged_out = was_logged_in && state.pin.is_none();
-        (result, if is_logged_out { Fate::End } else { fate })
     }
 
     fn attempt(&self, state: &mut State, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
@@ -124,14 +112,13 @@ impl backend::Backend for Backend {
         })
     }
 
-    fn seat(&self) -> Box<dyn backend::Seat + '_> {
-        Box::new(Thread(self))
-    }
-}
-
-impl backend::Seat for Thread<'_> {
-    fn perform(&mut self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
-        self.0.perform(operation)
+    fn perform(&self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
+        let mut state = self.state();
+        let was_logged_in = state.pin.is_some();
+        let (result, fate) = self.attempt(&mut state, operation);
+        // A PIN that the card refused, or may have changed, is forgotten: only a new worker logs in.
+        let is_logged_out = was_logged_in && state.pin.is_none();
+        (result, if is_logged_out { Fate::End } else { fate })
     }
 }
 
@@ -155,6 +142,8 @@ impl State {
             Operation::Managed(job) => self.managed(job),
             Operation::ChangePin(new) => self.change_pin(&new.0).map(|()| Answer::Done),
             Operation::CloseSessionKeks => Ok(Answer::Done),
+            // A card that was pulled is noticed by it.
+            Operation::KeepAlive => self.card.describe().map(|_| Answer::Done),
             Operation::Destroy { .. }
             | Operation::Export(_)
             | Operation::Generate(_)

@@ -144,6 +144,7 @@ impl Slots {
             wrap_with_trusted: false,
             local: held.local,
             never_extractable: held.local,
+            always_authenticate: held.pin_policy == Some(PinPolicy::Always),
         })
     }
 }

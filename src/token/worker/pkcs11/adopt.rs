@@ -101,5 +101,6 @@ fn facts(id: KeyId, object: &TokenObject) -> TokenKey {
         wrap_with_trusted: object.attributes.wrap_with_trusted,
         local: object.attributes.local,
         never_extractable: object.attributes.never_extractable,
+        always_authenticate: object.attributes.always_authenticate,
     }
 }

@@ -26,10 +26,12 @@ pub(super) fn key_facts(session: &Session, handle: ObjectHandle) -> Result<Optio
         wrap_with_trusted: false,
         local: false,
         never_extractable: false,
+        always_authenticate: false,
     };
     let mut id = None;
     for attribute in session.get_attributes(handle, FACTS)? {
         match attribute {
+            Attribute::AlwaysAuthenticate(value) => facts.always_authenticate = value,
             Attribute::Extractable(value) => facts.extractable = value,
             Attribute::Id(bytes) => id = key_id(&bytes),
             Attribute::Label(bytes) => facts.label = label(&bytes),
@@ -135,6 +137,7 @@ const FACTS: &[AttributeType] = &[
     AttributeType::WrapWithTrusted,
     AttributeType::Local,
     AttributeType::NeverExtractable,
+    AttributeType::AlwaysAuthenticate,
 ];
 const PUBLIC: &[AttributeType] = &[
     AttributeType::Id,

@@ -1,8 +1,12 @@
 //! What a module's return codes mean for the session, the request and the process.
 
 use super::token::Token;
-use crate::token::{error::TokenError, worker::backend::Fate};
-use cryptoki::error::{Error, RvError};
+use crate::base::fault::{Fault as _, Kind};
+use crate::token::error::TokenError;
+use cryptoki::{
+    context::Function,
+    error::{Error, RvError},
+};
 use std::fmt::Display;
 
 /// What went wrong, and what could heal it.
@@ -17,12 +21,17 @@ pub(super) struct Failure {
 /// What could heal a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// A new index may: the handle leads nowhere, or SoftHSM says so by `CKR_GENERAL_ERROR`.
+    /// A new index may: the handle leads nowhere, or the module does not say what is wrong (SoftHSM says
+    /// `CKR_GENERAL_ERROR` to a handle that leads nowhere).
     Handle,
     /// Nothing; the token has answered.
     Plain,
+    /// Another session may: this one has an operation left over, or the module broke this one off.
+    Retry,
     /// New sessions and a new login may, and if not, a new process.
     Session,
+    /// As `Session`, and the call that makes a pair says that it has not begun.
+    Unbegun,
 }
 
 impl From<TokenError> for Failure {
@@ -64,37 +73,60 @@ impl Token {
     }
 }
 
-/// What becomes of the process when an operation failed again after a rebuild.
-///
-/// A key that is gone after its handle went bad may be there for a new process: SoftHSM never sees a token folder
+/// Whether a key is gone after its handle went bad. It may be there for a new process: SoftHSM never sees a token folder
 /// again that was away, until `C_Finalize`.
-pub(super) fn fate_after(second: &Failure) -> Fate {
-    let missing = matches!(*second.error, TokenError::ObjectMissing { .. });
-    if missing || second.class == Class::Session { Fate::End } else { Fate::GoOn }
+pub(super) fn is_gone(second: &Failure) -> bool {
+    matches!(*second.error, TokenError::ObjectMissing { .. })
+}
+
+/// Which of the two a person is told: why an operation failed, or why it could not be healed.
+pub(super) fn telling(first: Failure, why: Failure) -> TokenError {
+    let kind = why.error.entry().kind;
+    if matches!(kind, Kind::Locked | Kind::TokenAbsent) { *why.error } else { *first.error }
 }
 
 /// What could heal an error.
 fn class_of(error: &Error) -> Class {
-    match error {
-        Error::Pkcs11(
-            RvError::CryptokiNotInitialized
-            | RvError::DeviceError
-            | RvError::DeviceRemoved
-            | RvError::SessionClosed
-            | RvError::SessionHandleInvalid
-            | RvError::TokenNotPresent
-            | RvError::UserNotLoggedIn,
-            _,
-        ) => Class::Session,
-        Error::Pkcs11(
-            RvError::GeneralError
-            | RvError::KeyHandleInvalid
-            | RvError::ObjectHandleInvalid
-            | RvError::WrappingKeyHandleInvalid,
-            _,
-        ) => Class::Handle,
+    let Error::Pkcs11(rv, function) = error else { return Class::Plain };
+    match rv {
+        RvError::SessionClosed | RvError::SessionHandleInvalid | RvError::UserNotLoggedIn
+            if matches!(function, Function::GenerateKeyPair) =>
+        {
+            Class::Unbegun
+        }
+        RvError::CryptokiNotInitialized
+        | RvError::DeviceError
+        | RvError::DeviceRemoved
+        | RvError::FipsSelfTestFailed
+        | RvError::HostMemory
+        | RvError::MutexBad
+        | RvError::MutexNotLocked
+        | RvError::SessionClosed
+        | RvError::SessionHandleInvalid
+        | RvError::SlotIdInvalid
+        | RvError::TokenNotPresent
+        | RvError::TokenNotRecognized
+        | RvError::UserNotLoggedIn => Class::Session,
+        // Where nothing is made it is not the token that is full, and sessions take memory too.
+        RvError::DeviceMemory if !makes_objects(*function) => Class::Session,
+        RvError::GeneralError
+        | RvError::KeyHandleInvalid
+        | RvError::ObjectHandleInvalid
+        | RvError::UnknownErrorCode(_)
+        | RvError::UnwrappingKeyHandleInvalid
+        | RvError::VendorDefined(_)
+        | RvError::WrappingKeyHandleInvalid => Class::Handle,
+        RvError::Cancel
+        | RvError::FunctionCanceled
+        | RvError::FunctionFailed
+        | RvError::OperationActive
+        | RvError::OperationNotInitialized => Class::Retry,
         _ => Class::Plain,
     }
+}
+
+const fn makes_objects(function: Function) -> bool {
+    matches!(function, Function::CopyObject | Function::CreateObject | Function::GenerateKeyPair | Function::UnwrapKey)
 }
 
 /// Whether an error is the token's answer to this very request: not a fault of session, device or memory, and not a
@@ -115,7 +147,7 @@ pub(super) fn is_denial(error: &Error) -> bool {
             | RvError::SessionCount
             | RvError::SessionReadOnly
     );
-    class_of(error) == Class::Plain && !cannot
+    matches!(class_of(error), Class::Plain) && !cannot
 }
 
 /// The return code as the standard writes it, `CKR_PIN_INCORRECT`; other errors in cryptoki's words.
@@ -145,7 +177,6 @@ pub(super) const NO_MECHANISM: &str = "no mechanism";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki::context::Function;
 
     #[test]
     fn a_return_code_is_named_as_the_standard_writes_it() {
@@ -154,19 +185,6 @@ mod tests {
         assert_eq!(name(RvError::PinIncorrect), "CKR_PIN_INCORRECT");
         assert_eq!(name(RvError::SessionReadWriteSoExists), "CKR_SESSION_READ_WRITE_SO_EXISTS");
         assert_eq!(name(RvError::VendorDefined(0x8000_0042)), "0x80000042");
-    }
-
-    #[test]
-    fn only_session_and_device_faults_that_stay_end_the_process() {
-        let failure = |rv| {
-            let error = Error::Pkcs11(rv, Function::Sign);
-            Failure { class: class_of(&error), error: Box::new(TokenError::Protocol { detail: String::new() }) }
-        };
-
-        assert_eq!(fate_after(&failure(RvError::DeviceRemoved)), Fate::End);
-        assert_eq!(fate_after(&failure(RvError::UserNotLoggedIn)), Fate::End);
-        assert_eq!(fate_after(&failure(RvError::GeneralError)), Fate::GoOn);
-        assert_eq!(fate_after(&failure(RvError::MechanismInvalid)), Fate::GoOn);
     }
 
     #[test]

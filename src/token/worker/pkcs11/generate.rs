@@ -183,6 +183,7 @@ mod tests {
             wrap_with_trusted: true,
             local: true,
             never_extractable: true,
+            always_authenticate: false,
         }
     }
 

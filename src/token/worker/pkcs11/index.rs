@@ -235,10 +235,13 @@ impl Token {
     pub(super) fn read<T>(
         &self,
         handle: ObjectHandle,
-        read: impl FnOnce(ObjectHandle) -> Result<Option<T>, Error>,
+        read: impl Fn(ObjectHandle) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Failure> {
-        match read(handle) {
-            Err(Error::Pkcs11(RvError::ObjectHandleInvalid, _)) => Ok(None),
+        let is_gone = |error: &Error| matches!(error, Error::Pkcs11(RvError::ObjectHandleInvalid, _));
+        // Asked twice: a key whose public half was missed once would be useless until the next search.
+        let found = read(handle).or_else(|error| if is_gone(&error) { read(handle) } else { Err(error) });
+        match found {
+            Err(error) if is_gone(&error) => Ok(None),
             other => other.map_err(self.refusal("read attributes", "an object", NO_MECHANISM)),
         }
     }
@@ -285,6 +288,7 @@ mod tests {
             wrap_with_trusted: false,
             local: true,
             never_extractable: true,
+            always_authenticate: false,
         });
 
         let page = |limit_bytes, keys: &[TokenKey]| {

@@ -2,7 +2,7 @@
 
 use super::{
     fault::{Class, Failure},
-    sign::SigningKey,
+    sign::{Authentication, SigningKey},
     token::Token,
 };
 use crate::base::{
@@ -30,7 +30,8 @@ impl Token {
         handle: ObjectHandle,
         public: &PublicKey,
     ) -> Result<Measured, Failure> {
-        let by = SigningKey { id: SCRATCH, handle, algorithm: public.algorithm() };
+        let by =
+            SigningKey { id: SCRATCH, handle, algorithm: public.algorithm(), authentication: Authentication::AtLogin };
         let per_second = self.speed(session, by)?;
         let mut signatures = Vec::new();
         for scheme in SignatureAlgorithm::ALL.iter().copied().filter(|scheme| by.algorithm.can_sign(*scheme)) {
@@ -43,7 +44,8 @@ impl Token {
     }
 
     fn signs(&self, handle: ObjectHandle, public: &PublicKey, scheme: SignatureAlgorithm) -> Result<bool, Failure> {
-        let by = SigningKey { id: SCRATCH, handle, algorithm: public.algorithm() };
+        let by =
+            SigningKey { id: SCRATCH, handle, algorithm: public.algorithm(), authentication: Authentication::AtLogin };
         let session = self.open_session()?;
         match self.signature(&session, by, scheme, &input(scheme)) {
             Ok(signature) => Ok(public.verify(scheme, MESSAGE, &signature).is_ok()),

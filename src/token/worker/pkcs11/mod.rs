@@ -1,10 +1,11 @@
 //! Tokens behind a PKCS#11 module (v2.40 and later), through cryptoki; a file per verb.
 //!
-//! [`Backend`] is one opened token. A session thread brings its [`Seat`], the one session that it owns.
+//! [`Backend`] is one opened token.
 //!
-//! Invariants: a session in which something failed is closed, never used again; handles are used only
-//! together with the index they came from, and a rebuild makes a new index; objects are created and
-//! searched for one after the other, never at once; the PIN is sent again only if the token took it.
+//! Invariants: a session in which something failed is closed, never used again; a rebuild stands alone, closes every
+//! session before it opens one and makes a new index, so that no number of before is used after it, when it may be
+//! another session's or another key's; objects are created and searched for one after the other, never at once; the
+//! PIN is sent again only if the token took it, and a refused one is remembered at once.
 
 mod adopt;
 mod attributes;
@@ -26,6 +27,7 @@ mod measure;
 mod objects;
 mod pin;
 mod probe;
+mod sessions;
 mod sign;
 mod token;
 mod unwrap;
@@ -43,40 +45,32 @@ use fault::{Class, Failure};
 use index::Index;
 use kek::SessionKeks;
 pub(in crate::token::worker) use make::make_token;
+use sessions::Sessions;
 use std::{
     collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
-use token::{Login, Token};
+use token::Token;
 
 /// An opened token.
 pub(in crate::token::worker) struct Backend {
     token: Token,
-    login: Mutex<Option<Login>>,
+    /// A session that stays open, since closing the last one of a process logs out; none before the login.
+    login: Mutex<Option<Session>>,
     index: RwLock<Index>,
     adopted: Mutex<BTreeMap<KeyId, AdoptedKey>>,
     /// Held for reading while objects are created, for writing while they are searched for or destroyed: SoftHSM
     /// answers `CKR_GENERAL_ERROR` to a creation beside a search. The index changes only under it.
     objects: RwLock<()>,
-    /// Counts rebuilds; sessions and handles of an earlier generation are not used any more.
-    generation: AtomicU64,
+    /// Number of the sessions' and handles' generation: held for reading by every operation, for writing by a rebuild.
+    generation: RwLock<u64>,
+    sessions: Sessions,
     session_keks: Mutex<Option<SessionKeks>>,
-}
-
-/// A session thread's own session.
-#[derive(Default)]
-struct Seat {
-    session: Option<Session>,
-    generation: u64,
-}
-
-/// A session thread at this token.
-struct Thread<'a> {
-    backend: &'a Backend,
-    seat: Seat,
+    /// Operations in a row that failed after everything had been made anew for them.
+    in_vain: AtomicU32,
 }
 
 impl backend::Backend for Backend {
@@ -88,55 +82,64 @@ impl backend::Backend for Backend {
         self.describe()
     }
 
-    fn seat(&self) -> Box<dyn backend::Seat + '_> {
-        Box::new(Thread { backend: self, seat: Seat::default() })
-    }
-}
-
-impl backend::Seat for Thread<'_> {
-    fn perform(&mut self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
-        self.backend.perform(&mut self.seat, operation)
-    }
-}
-
-impl Backend {
-    /// Performs any operation but `Open`; session faults are healed once by a rebuild.
-    fn perform(&self, seat: &mut Seat, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
-        let generation = self.generation.load(Ordering::Acquire);
-        let first = match self.attempt(seat, operation) {
-            Ok(answer) => return (Ok(answer), Fate::GoOn),
-            Err(failure) => failure,
+    /// What can be healed is healed once, and the operation repeated if that can do no harm.
+    fn perform(&self, operation: &Operation) -> (Result<Answer, TokenError>, Fate) {
+        let (generation, first) = match self.attempt(operation) {
+            Ok(answer) => return self.performed(answer),
+            Err(failed) => failed,
         };
-        let heals = match first.class {
-            Class::Handle => operation.is_repeatable(),
-            Class::Plain => false,
-            Class::Session => true,
-        };
+        let repeats = operation.is_harmless_twice() || first.class == Class::Unbegun;
+        let is_login = matches!(operation, Operation::Login(_));
+        let heals = first.class != Class::Plain && (repeats || is_login || first.class == Class::Session);
         if !heals || !self.is_logged_in() {
             return (Err(*first.error), Fate::GoOn);
         }
-        if self.rebuild(generation).is_err() {
-            return (Err(*first.error), Fate::End);
+        if (first.class != Class::Retry || is_login)
+            && let Err(why) = self.rebuild(generation)
+        {
+            return (Err(fault::telling(first, why)), Fate::End);
         }
-        if !operation.is_repeatable() {
+        if is_login {
+            // The token had taken the PIN, and the rest of a login is what a rebuild does.
+            return self.performed(Answer::Done);
+        }
+        if !repeats {
             return (Err(*first.error), Fate::GoOn);
         }
-        match self.attempt(seat, operation) {
-            Ok(answer) => (Ok(answer), Fate::GoOn),
-            Err(second) => {
-                let fate = fault::fate_after(&second);
+        match self.attempt(operation) {
+            Ok(answer) => self.performed(answer),
+            Err((_, second)) => {
+                let fate = self.fate_after(&second);
                 (Err(*second.error), fate)
             }
         }
     }
+}
 
-    fn attempt(&self, seat: &mut Seat, operation: &Operation) -> Result<Answer, Failure> {
-        let session = self.session(seat)?;
-        let result = self.dispatch(&session, operation);
-        if result.is_ok() {
-            seat.session = Some(session);
+impl Backend {
+    fn performed(&self, answer: Answer) -> (Result<Answer, TokenError>, Fate) {
+        if self.in_vain.load(Ordering::Relaxed) > 0 {
+            self.in_vain.store(0, Ordering::Relaxed);
         }
-        result
+        (Ok(answer), Fate::GoOn)
+    }
+
+    /// What becomes of the process when an operation failed again. What a module answers to one request may be about
+    /// that request, whatever it is called; to several in a row it is about the module.
+    fn fate_after(&self, second: &Failure) -> Fate {
+        if second.class == Class::Plain && !fault::is_gone(second) {
+            return Fate::GoOn;
+        }
+        let in_vain = self.in_vain.fetch_add(1, Ordering::Relaxed) + 1;
+        if in_vain < LONGEST_ROW_IN_VAIN { Fate::GoOn } else { Fate::End }
+    }
+
+    /// One try; a failure comes with the generation that it belongs to.
+    fn attempt(&self, operation: &Operation) -> Result<Answer, (u64, Failure)> {
+        let generation = self.generation.read().unwrap_or_else(PoisonError::into_inner);
+        self.sessions
+            .work(&self.token, |session| self.dispatch(session, operation))
+            .map_err(|failure| (*generation, failure))
     }
 
     fn dispatch(&self, session: &Session, operation: &Operation) -> Result<Answer, Failure> {
@@ -152,6 +155,7 @@ impl Backend {
                 Err(self.token.refused(operation.name(), "the token", "CKR_USER_NOT_LOGGED_IN"))
             }
             Operation::Scan { offset } => self.scan(session, *offset).map(Answer::Objects),
+            Operation::KeepAlive => self.keep_alive().map(|()| Answer::Done),
             Operation::Refresh => self.refresh(session).map(Answer::Count),
             Operation::List { offset } => Ok(Answer::Keys(self.index().page(*offset, PAGE_BYTES))),
             Operation::ListKeks => Ok(Answer::Keks(self.index().keks())),
@@ -178,19 +182,6 @@ impl Backend {
         }
     }
 
-    /// The seat's session, taken out of it; a new one if there is none of this generation.
-    fn session(&self, seat: &mut Seat) -> Result<Session, Failure> {
-        let generation = self.generation.load(Ordering::Acquire);
-        if seat.generation != generation {
-            seat.session = None;
-            seat.generation = generation;
-        }
-        match seat.session.take() {
-            Some(session) => Ok(session),
-            None => self.token.open_session(),
-        }
-    }
-
     fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,10 +200,12 @@ impl Backend {
         self.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn login(&self) -> MutexGuard<'_, Option<Login>> {
+    fn login(&self) -> MutexGuard<'_, Option<Session>> {
         self.login.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Keys in one answer, so that it fits well into a frame of 1 MiB.
 const PAGE_BYTES: usize = 512 << 10;
+/// After so many operations in a row that failed on new sessions too, only a new process is left to try.
+const LONGEST_ROW_IN_VAIN: u32 = 3;

@@ -16,11 +16,11 @@ use cryptoki::{
 impl Backend {
     /// Gives the token a new PIN. The old one is that of the login, which is known to be right, so nothing is tried.
     pub(super) fn change_pin(&self, new: &Secret) -> Result<(), Failure> {
-        let mut login = self.login();
+        let login = self.login();
         let info = self.token.info()?;
         self.token.check_tries(&info, Who::User)?;
         self.check_suitable(&info, new)?;
-        let kept = login.as_mut().and_then(|login| login.pin.as_ref().map(|pin| (pin.duplicate(), &login._session)));
+        let kept = self.token.kept().as_ref().map(Secret::duplicate).zip(login.as_ref());
         let not_kept = || self.token.refused("change PIN", "the token", "the PIN is not kept any more");
         let (old, session) = kept.ok_or_else(not_kept)?;
         let (old_text, new_text) = (self.text(&old)?, self.text(new)?);
@@ -37,9 +37,7 @@ impl Backend {
             // Which of the two the token has now, the next login finds out.
             Err(error) => (None, Err(self.token.refusal("change PIN", "the token", NO_MECHANISM)(error))),
         };
-        if let Some(login) = login.as_mut() {
-            login.pin = kept;
-        }
+        *self.token.kept() = kept;
         result
     }
 

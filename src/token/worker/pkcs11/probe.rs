@@ -86,7 +86,7 @@ impl Bench<'_> {
         self.clear()?;
         match tried {
             Ok(value) => Ok(Ok(value)),
-            Err(failure) if failure.class == Class::Session => Err(failure),
+            Err(failure) if matches!(failure.class, Class::Session | Class::Unbegun) => Err(failure),
             Err(failure) => Ok(Err(cause(&failure.error))),
         }
     }
@@ -109,9 +109,16 @@ impl Bench<'_> {
             self.holds(|session| {
                 for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::Rsa2048] {
                     let new = scratch(algorithm, KeyPolicy::TokenOnly);
-                    if let Ok(pair) = self.token.make_pair(session, &new, lifetime) {
-                        self.note(pair, lifetime);
-                        return Ok(true);
+                    match self.token.make_pair(session, &new, lifetime) {
+                        Ok(pair) => {
+                            self.note(pair, lifetime);
+                            return Ok(true);
+                        }
+                        // That is no word about pairs.
+                        Err(failure) if matches!(failure.class, Class::Session | Class::Unbegun) => {
+                            return Err(failure);
+                        }
+                        Err(_) => {}
                     }
                 }
                 Ok(false)
@@ -162,7 +169,7 @@ impl Bench<'_> {
         for algorithm in KeyAlgorithm::ALL.iter().copied() {
             let smaller = capabilities.iter().find(|known| known.algorithm == KeyAlgorithm::Rsa2048);
             let capability = match smaller {
-                Some(smaller) if algorithm.family() == KeyFamily::Rsa => self.larger(smaller, algorithm),
+                Some(smaller) if algorithm.family() == KeyFamily::Rsa => self.larger(smaller, algorithm)?,
                 _ => self.algorithm(algorithm, key_wrap)?,
             };
             capabilities.push(capability);
@@ -202,15 +209,20 @@ impl Bench<'_> {
         Ok((pair, public))
     }
 
-    fn larger(&self, smaller: &AlgorithmCapability, algorithm: KeyAlgorithm) -> AlgorithmCapability {
+    fn larger(&self, smaller: &AlgorithmCapability, algorithm: KeyAlgorithm) -> Result<AlgorithmCapability, Failure> {
         let limits = self.token.context.get_mechanism_info(self.token.slot, MechanismType::RSA_PKCS_KEY_PAIR_GEN);
-        let largest = limits.map_or(0, |limits| limits.max_key_size());
+        let limits = limits.map_err(self.token.refusal("describe", "a mechanism", "CKM_RSA_PKCS_KEY_PAIR_GEN"));
+        let largest = match limits {
+            Ok(limits) => limits.max_key_size(),
+            Err(failure) if failure.class == Class::Plain => 0,
+            Err(failure) => return Err(failure),
+        };
         if usize::try_from(algorithm.bits()).is_ok_and(|bits| bits <= largest) {
-            return AlgorithmCapability { algorithm, per_second: None, ..smaller.clone() };
+            return Ok(AlgorithmCapability { algorithm, per_second: None, ..smaller.clone() });
         }
         let cause = Some(format!("CKM_RSA_PKCS_KEY_PAIR_GEN makes keys up to {largest} bits"));
         let signatures = Vec::new();
-        AlgorithmCapability { algorithm, sign: false, wrap: false, cause, signatures, per_second: None }
+        Ok(AlgorithmCapability { algorithm, sign: false, wrap: false, cause, signatures, per_second: None })
     }
 
     /// Wrap, open in software, unwrap, sign.

@@ -6,7 +6,10 @@ use crate::base::{
     ids::KeyId,
 };
 use crate::pki::{PkiError, padding, public_key, signature};
-use crate::token::{error::TokenError, message::SignJob};
+use crate::token::{
+    error::TokenError,
+    message::{SignJob, TokenKey},
+};
 use cryptoki::{
     mechanism::{
         Mechanism, MechanismType,
@@ -39,7 +42,8 @@ impl Backend {
         let Some(public) = &entry.public_key else {
             return Err(self.token.another(id));
         };
-        let by = SigningKey { id, handle: entry.handle, algorithm: public.algorithm() };
+        let authentication = Authentication::of(&entry.key);
+        let by = SigningKey { id, handle: entry.handle, algorithm: public.algorithm(), authentication };
         let signature = self.token.signature(session, by, scheme, input)?;
         if entry.proofs.wanted(sample_of(public.algorithm().family())) {
             let verified = match scheme.digest() {
@@ -59,6 +63,23 @@ pub(super) struct SigningKey {
     pub(super) id: KeyId,
     pub(super) handle: ObjectHandle,
     pub(super) algorithm: KeyAlgorithm,
+    pub(super) authentication: Authentication,
+}
+
+/// When a key asks for the PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authentication {
+    /// At each operation (`CKA_ALWAYS_AUTHENTICATE`).
+    Always,
+    /// At the login.
+    AtLogin,
+}
+
+impl Authentication {
+    /// As the object says.
+    pub(super) const fn of(key: &TokenKey) -> Self {
+        if key.always_authenticate { Self::Always } else { Self::AtLogin }
+    }
 }
 
 impl Token {
@@ -74,7 +95,9 @@ impl Token {
         getrandom::fill(&mut challenge).map_err(|error| self.refused("prove", id, &error.to_string()))?;
         let scheme = public.algorithm().default_signature();
         let input = scheme.digest().map_or_else(|| challenge.to_vec(), |digest| signature::digest(digest, &challenge));
-        let by = SigningKey { id, handle, algorithm: public.algorithm() };
+        // None of keyward's own keys, which are the ones that prove themselves, asks for more.
+        let authentication = Authentication::AtLogin;
+        let by = SigningKey { id, handle, algorithm: public.algorithm(), authentication };
         let signature = self.signature(session, by, scheme, &input)?;
         public.verify(scheme, &challenge, &signature).map_err(|error| not_proved(id, &error))
     }
@@ -99,9 +122,12 @@ impl Token {
         if scheme.digest().is_some_and(|digest| digest.length_bytes() != input.len()) {
             return Err(self.refused("sign", by.id, "CKR_DATA_LEN_RANGE"));
         }
-        let signature = session
-            .sign(&mechanism, by.handle, &to_be_signed(by.algorithm, scheme, input))
-            .map_err(self.refusal("sign", by.id, name))?;
+        session.sign_init(&mechanism, by.handle).map_err(self.refusal("sign", by.id, name))?;
+        if by.authentication == Authentication::Always {
+            self.authenticate(session)?;
+        }
+        let data = to_be_signed(by.algorithm, scheme, input);
+        let signature = self.module.sign(session, &data).map_err(self.refusal("sign", by.id, name))?;
         if scheme.family() == KeyFamily::Elliptic && !scheme.is_fixed() {
             return signature::ecdsa_der_from_fixed(scheme, &signature).map_err(|error| not_proved(by.id, &error));
         }

@@ -5,27 +5,29 @@ use super::{
     fault::{Failure, NO_MECHANISM, rv_name},
     index::Index,
     info::TokenInfo,
+    sessions::Sessions,
 };
 use crate::base::secret::Secret;
 use crate::token::{
     address::{Device, TokenAddress, TokenDescription},
     error::TokenError,
     message::OpenToken,
+    pin::RefusedPin,
     worker::{ffi::Module, lock},
 };
 use cryptoki::{
-    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
+    context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11},
     error::{Error, RvError},
-    session::{Session, UserType},
+    session::{Session, SessionState, UserType},
     slot::Slot,
     types::RawAuthPin,
 };
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        Mutex, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -37,20 +39,19 @@ pub(super) struct Token {
     pub(super) slot: Slot,
     /// It was seen to make no pair whose every usage is named.
     usage_open: AtomicBool,
+    /// The user PIN that the token has taken; none before, and once it has refused it.
+    kept: Mutex<Option<Secret>>,
+    /// Where a refused PIN is remembered.
+    state_directory: PathBuf,
     /// Locked for life, so that no second worker of this instance opens a token beside this one.
     _lock: File,
-}
-
-/// A login that lasts: closing the last session of a process logs out, so this one stays open.
-pub(super) struct Login {
-    pub(super) _session: Session,
-    /// The PIN that the token has taken; none once it has refused it.
-    pub(super) pin: Option<Secret>,
 }
 
 /// Who logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
+    /// `CKU_CONTEXT_SPECIFIC`: the user, for one operation.
+    Once,
     /// `CKU_SO`.
     SecurityOfficer,
     /// `CKU_USER`.
@@ -67,8 +68,10 @@ impl Backend {
             index: RwLock::default(),
             adopted: Mutex::default(),
             objects: RwLock::default(),
-            generation: AtomicU64::new(0),
+            generation: RwLock::new(0),
+            sessions: Sessions::default(),
             session_keks: Mutex::default(),
+            in_vain: AtomicU32::new(0),
         })
     }
 
@@ -90,13 +93,11 @@ impl Backend {
     pub(super) fn log_in(&self, session: &Session, pin: &Secret) -> Result<(), Failure> {
         let mut login = self.login();
         let lasting = self.token.open_session()?;
-        let taken = self.token.log_in(&lasting, Who::User, pin)?;
         // "Already logged in" says nothing about this PIN; the earlier one is known to be good.
-        let pin = match (taken, login.take().and_then(|earlier| earlier.pin)) {
-            (Taken::Already, earlier) => earlier,
-            (Taken::Now, _) => Some(pin.duplicate()),
-        };
-        *login = Some(Login { _session: lasting, pin });
+        if self.token.log_in(&lasting, Who::User, pin)? == Taken::Now {
+            self.token.keep(pin.duplicate());
+        }
+        *login = Some(lasting);
         drop(login);
         self.refresh(session).map(|_| ())
     }
@@ -106,28 +107,43 @@ impl Backend {
         self.login().is_some()
     }
 
+    /// A light sign of life of everything that a module may drop: token, login, sessions that wait.
+    pub(super) fn keep_alive(&self) -> Result<(), Failure> {
+        let touch = || {
+            self.token.context.get_token_info(self.token.slot)?;
+            if let Some(login) = self.login().as_ref() {
+                check_login(login)?;
+            }
+            self.sessions.touch_idle()
+        };
+        touch().map_err(self.token.refusal("keep alive", "the token", NO_MECHANISM))
+    }
+
     /// Makes sessions, login and index anew, once for all threads that saw the same fault.
     pub(super) fn rebuild(&self, seen: u64) -> Result<(), Failure> {
-        let mut login = self.login();
-        if self.generation.load(Ordering::Acquire) != seen {
+        let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
+        if *generation != seen {
             return Ok(());
         }
-        let Some(current) = login.as_mut() else {
-            return Err(self.token.refused("login", "the token", "CKR_USER_NOT_LOGGED_IN"));
-        };
+        *generation += 1;
+        // A fault seldom comes alone, and a second try costs less than a new process.
+        self.renew().or_else(|_| self.renew()).inspect_err(|_| {
+            // Until the process ends nobody may meet new objects by old numbers: nothing is done without a login.
+            *self.login() = None;
+        })
+    }
+
+    fn renew(&self) -> Result<(), Failure> {
+        let mut login = self.login();
         // Their session is of the old generation; a restore by shares has to bring them again.
         self.close_session_keks();
+        self.sessions.close_idle();
+        *login = None;
+        *self.index_mut() = Index::default();
         let session = self.token.open_session()?;
-        let lost = || self.token.refused("login", "the token", "the PIN is not kept any more");
-        let pin = current.pin.take().ok_or_else(lost)?;
-        // A PIN that the token refuses now is dropped here and never sent again.
-        self.token.log_in(&session, Who::User, &pin)?;
-        current.pin = Some(pin);
-        current._session = session;
-        let reader = self.token.open_session()?;
-        self.refresh(&reader)?;
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+        self.token.log_in_again(&session, Who::User)?;
+        let login = login.insert(session);
+        self.refresh(login).map(|_| ())
     }
 
     /// Reads all objects again; how many keys there are.
@@ -135,6 +151,8 @@ impl Backend {
         let _searching = self.searching();
         let mut index = Index::read(&self.token, session)?;
         self.resolve_adopted(session, &mut index)?;
+        // Where the login is lost a token shows its public objects, and no error.
+        check_login(session).map_err(self.token.refusal("find objects", "the token", NO_MECHANISM))?;
         let count = index.count();
         *self.index_mut() = index;
         Ok(count)
@@ -157,7 +175,9 @@ impl Token {
         let context = load(&address)?;
         let module = Module::load(module_of(&address)?).map_err(unusable(&address))?;
         let slot = find_slot(&context, &module, &address)?;
-        Ok(Self { address, context, module, slot, usage_open: AtomicBool::new(false), _lock: lock })
+        let state_directory = open.lock_file.parent().unwrap_or(Path::new("")).to_owned();
+        let (kept, usage_open) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { address, context, module, slot, usage_open, kept, state_directory, _lock: lock })
     }
 
     /// The token's label, as errors name it.
@@ -187,12 +207,52 @@ impl Token {
 
     /// A new read-write session.
     pub(super) fn open_session(&self) -> Result<Session, Failure> {
-        self.context.open_rw_session(self.slot).map_err(self.refusal("open session", "the token", NO_MECHANISM))
+        self.new_session().map_err(self.refusal("open session", "the token", NO_MECHANISM))
+    }
+
+    /// The same with the module's own error.
+    pub(super) fn new_session(&self) -> Result<Session, Error> {
+        self.context.open_rw_session(self.slot)
+    }
+
+    /// Gives the PIN for the operation that has begun in this session: its key asks for it each time
+    /// (`CKA_ALWAYS_AUTHENTICATE`).
+    pub(super) fn authenticate(&self, session: &Session) -> Result<(), Failure> {
+        self.log_in_again(session, Who::Once)
+    }
+
+    /// Logs in by the PIN that the token has taken before. One that it refuses now is never sent again, neither from
+    /// here nor by another process.
+    fn log_in_again(&self, session: &Session, who: Who) -> Result<(), Failure> {
+        let mut kept = self.kept();
+        let Some(pin) = kept.as_ref() else {
+            let (token, source_name) = (self.name(), who.pin_name().to_owned());
+            return Err(
+                TokenError::PinRefused { token, source_name, rv: "as before; not sent again".to_owned() }.into()
+            );
+        };
+        let taken = self.log_in(session, who, pin).map(|_| ());
+        if let Err(failure) = &taken
+            && matches!(*failure.error, TokenError::PinRefused { .. })
+        {
+            RefusedPin::of_user(&self.state_directory).keep_in_mind(pin);
+            *kept = None;
+        }
+        taken
+    }
+
+    fn keep(&self, pin: Secret) {
+        *self.kept() = Some(pin);
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Option<Secret>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs in, unless the token says that its last try is at stake.
     pub(super) fn log_in(&self, session: &Session, who: Who, pin: &Secret) -> Result<Taken, Failure> {
         let user = match who {
+            Who::Once => UserType::ContextSpecific,
             Who::SecurityOfficer => UserType::So,
             Who::User => UserType::User,
         };
@@ -209,7 +269,7 @@ impl Token {
     pub(super) fn check_tries(&self, info: &TokenInfo, who: Who) -> Result<(), Failure> {
         let state = match who {
             Who::SecurityOfficer => info.so_pin(),
-            Who::User => info.user_pin(),
+            Who::Once | Who::User => info.user_pin(),
         };
         if state.locked {
             return Err(TokenError::PinLocked { token: self.name() }.into());
@@ -238,24 +298,57 @@ impl Who {
     const fn pin_name(self) -> &'static str {
         match self {
             Self::SecurityOfficer => crate::token::message::SO_PIN_SOURCE,
-            Self::User => "",
+            Self::Once | Self::User => "",
         }
+    }
+}
+
+fn check_login(session: &Session) -> Result<(), Error> {
+    match session.get_session_info()?.session_state() {
+        SessionState::RwUser => Ok(()),
+        _ => Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::GetSessionInfo)),
     }
 }
 
 /// Loads and initialises the module.
 pub(super) fn load(address: &TokenAddress) -> Result<Pkcs11, TokenError> {
     let context = Pkcs11::new(module_of(address)?).map_err(unusable(address))?;
-    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(|error| {
-        // The library is a PKCS#11 module, but what lies behind it is not there: SoftHSM's folder, a service, a device.
-        let seen = format!("none: C_Initialize answered {}", rv_name(&error));
-        TokenError::TokenAbsent { label: address.label.clone(), device: address.device.clone(), seen }
-    })?;
-    Ok(context)
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // A module that has done so by itself is as good as another.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(context),
+        Err(error) if is_of_module(&error) => Err(unusable(address)(error)),
+        Err(error) => {
+            // The library is a PKCS#11 module, but what is behind it is away: SoftHSM's folder, a service, a device.
+            let seen = format!("none: C_Initialize answered {}", rv_name(&error));
+            Err(TokenError::TokenAbsent { label: address.label.clone(), device: address.device.clone(), seen })
+        }
+    }
+}
+
+/// Whether a module says by an error of `C_Initialize` that it cannot work in such a process.
+fn is_of_module(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NullFunctionPointer
+            | Error::Pkcs11(
+                RvError::ArgumentsBad
+                    | RvError::CantLock
+                    | RvError::FunctionNotSupported
+                    | RvError::HostMemory
+                    | RvError::NeedToCreateThreads,
+                _
+            )
+    )
 }
 
 fn unusable(address: &TokenAddress) -> impl Fn(Error) -> TokenError {
-    |error| TokenError::ModuleUnusable { module: address.device.to_string().into(), cause: rv_name(&error) }
+    |error| {
+        let cause = match &error {
+            Error::Pkcs11(_, function) => format!("C_{function:?} answered {}", rv_name(&error)),
+            _ => rv_name(&error),
+        };
+        TokenError::ModuleUnusable { module: address.device.to_string().into(), cause }
+    }
 }
 
 /// The module that leads to the token; only addresses that have one come here.
@@ -268,15 +361,22 @@ pub(super) fn module_of(address: &TokenAddress) -> Result<&Path, TokenError> {
 
 /// The slot of the only token that has the label; slot numbers change and are never stored.
 fn find_slot(context: &Pkcs11, module: &Module, address: &TokenAddress) -> Result<Slot, TokenError> {
-    let mut tokens = Vec::new();
+    let (mut tokens, mut silent) = (Vec::new(), None);
     for slot in context.get_slots_with_token().map_err(unusable(address))? {
-        // A slot that does not answer is not the one; the others may be well.
         match TokenInfo::read(module, slot) {
             Ok(info) if info.is_initialized() => tokens.push((slot, info.label(), info.serial())),
-            _ => {}
+            Ok(_) => {}
+            // The others may be well, and theirs may be the one.
+            Err(error) => silent = Some(format!("one that does not answer: {}", rv_name(&error))),
         }
     }
-    only(&tokens, address).copied()
+    only(&tokens, address).copied().map_err(|error| match (error, silent) {
+        (TokenError::TokenAbsent { label, device, seen }, Some(silent)) => {
+            let seen = if seen.is_empty() { silent } else { format!("{seen}, {silent}") };
+            TokenError::TokenAbsent { label, device, seen }
+        }
+        (error, _) => error,
+    })
 }
 
 /// The one of these tokens, with label and serial number, that the address names.

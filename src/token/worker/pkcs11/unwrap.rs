@@ -54,18 +54,27 @@ impl Backend {
     }
 
     /// Leaves a key as it is that is there already, if its attributes are those of its policy and it signs as the
-    /// private half of its public key. It is not ours to destroy: it may be the only one there is.
+    /// private half of its public key. It is not ours to destroy: it may be the only one there is. One without a public
+    /// key, as a fault in the middle of a restore leaves it, gets that.
     fn keep(&self, session: &Session, entry: &Entry, job: &UnwrapJob, public: &PublicKey) -> Result<TokenKey, Failure> {
-        let id = entry.key.id;
-        if entry.sha256 != Some(public.sha256()) {
+        let (id, signs) = (entry.key.id, job.key.purpose.signs());
+        let is_half = entry.sha256.is_none() && signs;
+        if entry.sha256 != Some(public.sha256()) && !is_half {
             return Err(self.token.another(id));
         }
-        self.token.checked_facts(session, entry.handle, &job.key).map_err(left_alone)?;
-        if job.key.purpose.signs() {
+        let facts = self.token.checked_facts(session, entry.handle, &job.key).map_err(left_alone)?;
+        if signs {
             self.token.prove(session, id, entry.handle, public)?;
             entry.proofs.set_proved();
         }
-        Ok(entry.key.clone())
+        if !is_half {
+            return Ok(entry.key.clone());
+        }
+        self.ensure_public_key(session, &job.key, public)?;
+        let whole = Entry::new(entry.handle, facts, Some(public.clone()));
+        let key = whole.key.clone();
+        self.index_mut().insert(whole);
+        Ok(key)
     }
 
     /// Creates the public key object unless an interrupted restore has left it; its handle if it is new.

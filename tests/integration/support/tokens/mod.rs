@@ -81,6 +81,7 @@ impl TestToken {
             pin: secret("pin", PIN),
             so_pin: Some(secret("so-pin", SO_PIN)),
             attestation_roots: None,
+            keep_alive: None,
             adopted: Adoptions::default(),
             environment: Vec::new(),
             state_directory: home.path().to_owned(),
@@ -193,16 +194,6 @@ impl Drop for Server {
         // It has ended its processes when it ends itself.
         let _ = self.child.wait();
     }
-}
-
-/// A module of `tests/modules`, which `scripts/test` builds.
-#[expect(clippy::disallowed_methods, reason = "the test's own setting")]
-fn built(name: &str) -> PathBuf {
-    let folder = std::env::var_os("KEYWARD_TEST_MODULES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-modules/release"), PathBuf::from);
-    let module = folder.join(format!("lib{name}.so"));
-    assert!(module.exists(), "{} is missing; scripts/test builds it (KEYWARD_TEST_MODULES)", module.display());
-    module
 }
 
 fn text(path: &Path) -> String {

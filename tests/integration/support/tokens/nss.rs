@@ -1,12 +1,13 @@
 //! NSS softokn: the token that gives keys away which it was told to keep.
 
-use super::{TestToken, built};
+use super::TestToken;
+use crate::support::pkcs11::test_module;
 use crate::support::run;
 use std::{fs, process::Command};
 
 /// A fresh database, behind the module that hands its place over.
 pub(crate) fn nss() -> TestToken {
-    let mut token = TestToken::prepare("nss", built("keyward_test_nss"), "NSS Certificate DB");
+    let mut token = TestToken::prepare("nss", test_module("keyward_test_nss"), "NSS Certificate DB");
     let database = token.path("nssdb");
     fs::create_dir(&database).unwrap();
     let place = format!("sql:{}", database.display());
