@@ -35,7 +35,8 @@ pub struct Comparison {
 /// # Errors
 /// The token is away or locked.
 pub async fn compare(keys: &Keys, token: &Token) -> Result<Comparison, KeyError> {
-    note(keys, token, token.keys().await).await
+    let rows = db::in_token(&keys.db, token.label()).await?;
+    note(keys, token, rows, token.keys().await).await
 }
 
 /// Keeps the presence of the keys of every token true for as long as it runs: a token that was away is tried again,
@@ -60,7 +61,7 @@ async fn watch_one(keys: Keys, token: Token) {
             continue;
         }
         // A pause of the pool between two starts is answered by it at once, with the last failure.
-        match note(&keys, &token, token.indexed_keys().await).await {
+        match look(&keys, &token).await {
             Ok(comparison) => {
                 compared = Some(token.figures().met.workers);
                 waits_for_people = false;
@@ -78,6 +79,11 @@ async fn watch_one(keys: Keys, token: Token) {
     }
 }
 
+async fn look(keys: &Keys, token: &Token) -> Result<Comparison, KeyError> {
+    let rows = db::in_token(&keys.db, token.label()).await?;
+    note(keys, token, rows, token.indexed_keys().await).await
+}
+
 fn tell(token: &str, comparison: &Comparison) {
     tracing::info!(token.label = token, keys = comparison.present, "the token's keys were compared");
     for label in comparison.missing.iter().chain(&comparison.replaced) {
@@ -85,8 +91,14 @@ fn tell(token: &str, comparison: &Comparison) {
     }
 }
 
-/// Notes what was seen of a token, or that it is away.
-async fn note(keys: &Keys, token: &Token, seen: Result<Vec<TokenKey>, TokenError>) -> Result<Comparison, KeyError> {
+/// Notes what was seen of a token, or that it is away. The rows were read before the token was: a key that was made in
+/// between is in the token and not among them, and so is not taken for missing.
+async fn note(
+    keys: &Keys,
+    token: &Token,
+    rows: Vec<KeyRecord>,
+    seen: Result<Vec<TokenKey>, TokenError>,
+) -> Result<Comparison, KeyError> {
     let seen = match seen {
         Err(error) if error.is_absence() => {
             mark_absent(keys, token).await?;
@@ -96,7 +108,6 @@ async fn note(keys: &Keys, token: &Token, seen: Result<Vec<TokenKey>, TokenError
     };
     let mut seen: HashMap<KeyId, TokenKey> = seen.into_iter().map(|key| (key.id, key)).collect();
     let mut comparison = Comparison::default();
-    let rows = db::in_token(&keys.db, token.label()).await?;
     let mut transaction = keys.db.begin().await?;
     for key in rows {
         let presence = comparison.add(&key, seen.remove(&key.id).as_ref());

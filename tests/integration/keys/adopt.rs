@@ -108,6 +108,25 @@ fn a_public_key_that_the_object_does_not_prove_is_not_believed() {
 }
 
 #[test]
+fn an_adoption_that_failed_does_not_stand_in_the_way_of_the_next_one() {
+    let (rig, id) = (Rig::new(), "00112233445566778899aabbccddeeff");
+    made_elsewhere(&rig, "EC:prime256v1", id, "mute", &[]);
+    let right = rig.write("right.pem", scanned(&rig, "mute")["public_key_pem"].as_str().unwrap());
+    rig.tool("pkcs11-tool", &as_user(&rig, &["--delete-object", "--type", "pubkey", "--id", id])).succeeded();
+    let (private, wrong) = (rig.file("wrong.key"), rig.file("wrong.pem"));
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private]).succeeded();
+    openssl(&["pkey", "-in", &private, "-pubout", "-out", &wrong]).succeeded();
+    let uri = uri_of(&rig, "mute");
+    let service = Service::start(&rig);
+
+    rig.refused(&["key", "adopt", "web", &uri, "--public-key", &wrong], 6, "key-not-proved");
+    rig.json(&["key", "adopt", "web", &uri, "--public-key", &right]);
+
+    rig.assert_signs("web", &right);
+    assert!(service.stop().success());
+}
+
+#[test]
 fn what_no_policy_could_keep_or_is_no_object_or_is_known_already_is_refused() {
     let rig = Rig::new();
     made_elsewhere(&rig, "EC:prime256v1", "01", "kept", &[]);

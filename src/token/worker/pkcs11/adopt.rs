@@ -40,13 +40,15 @@ impl Backend {
             let object = self.token.read(handle, |handle| objects::object(session, handle, &beside))?;
             objects.extend(object.map(|object| (handle, object)));
         }
-        for key in adopted.values() {
-            // A copy that came back from a backup has the id of its key.
-            if index.key(key.key).is_none()
-                && let Some(entry) = entry_of(key, index, &objects)
-            {
-                index.insert(entry);
+        // A copy that came back from a backup has the id of its key. An adoption that failed may still be known here:
+        // several may be of one object.
+        let wanted = adopted.values().filter(|key| index.key(key.key).is_none());
+        let found: Vec<Found> = wanted.filter_map(|key| find_entry(key, index, &objects)).collect();
+        for Found { entry, former } in found {
+            if let Some(id) = former {
+                index.remove(id);
             }
+            index.insert(entry);
         }
         Ok(())
     }
@@ -66,18 +68,23 @@ impl Backend {
     }
 }
 
-/// The entry of an adopted key: an object that the index has by an id like ours, or a foreign one.
-fn entry_of(key: &AdoptedKey, index: &mut Index, objects: &[(ObjectHandle, TokenObject)]) -> Option<Entry> {
+/// The entry of an adopted key, and the id by which the index has had its object.
+struct Found {
+    entry: Entry,
+    former: Option<KeyId>,
+}
+
+/// An object that the index has by an id like ours, or a foreign one.
+fn find_entry(key: &AdoptedKey, index: &Index, objects: &[(ObjectHandle, TokenObject)]) -> Option<Found> {
     let public = PublicKey::from_der(&key.public_key_der).ok()?;
     if let Ok(id) = <[u8; 16]>::try_from(key.cka_id.as_slice()).map(KeyId::from_bytes)
         && let Some(entry) = index.key(id).filter(|entry| entry.public_key.as_ref().is_none_or(|told| *told == public))
     {
-        index.remove(id);
         let facts = TokenKey { id: key.key, ..entry.key.clone() };
-        return Some(Entry::new(entry.handle, facts, Some(public)));
+        return Some(Found { entry: Entry::new(entry.handle, facts, Some(public)), former: Some(id) });
     }
     let (handle, object) = find(key, objects)?;
-    Some(Entry::new(*handle, facts(key.key, object), Some(public)))
+    Some(Found { entry: Entry::new(*handle, facts(key.key, object), Some(public)), former: None })
 }
 
 /// The object with this public key; else the only one with these names that tells none.
