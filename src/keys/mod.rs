@@ -33,9 +33,8 @@ pub use error::KeyError;
 pub use record::KeyRecord;
 
 use crate::audit::{Audit, ObjectRef, Verdict};
-use crate::base::{custody::Posture, principal::Caller, time::Clock};
+use crate::base::{custody::Posture, fault::Fault, principal::Caller, time::Clock};
 use crate::db::Database;
-use crate::pki::PkiError;
 use crate::token::{Token, Tokens};
 use index::KeyIndex;
 use serde_json::{Value, json};
@@ -75,15 +74,15 @@ impl Keys {
     }
 }
 
-/// Has a key sign a structure between intent and result; for what changes nothing in the inventory.
+/// Has something done between intent and result; for what changes nothing in the inventory.
 ///
 /// # Errors
 /// Those of the work, and of the log: without a durable intent nothing is signed.
-pub async fn recorded<T>(
+pub async fn recorded<T, E: Fault + Into<KeyError>>(
     keys: &Keys,
     caller: &Caller,
     (event, object, detail): (&'static str, &ObjectRef, Value),
-    work: impl Future<Output = Result<T, PkiError>>,
+    work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, KeyError> {
     let intent = keys.audit.intent(caller, event, object, detail).await?;
     let outcome = work.await;
@@ -92,5 +91,5 @@ pub async fn recorded<T>(
         Err(error) => Verdict::of_fault(error, json!({})),
     };
     keys.audit.conclude(&intent, verdict).await?;
-    Ok(outcome?)
+    outcome.map_err(Into::into)
 }

@@ -1,15 +1,14 @@
 //! `token unlock`, `token seal`, `token change-pin`: between intent and result, and without a word of the PIN.
 
-use super::{KeyError, Keys};
+use super::{KeyError, Keys, recorded};
 use crate::access::require;
-use crate::audit::{ObjectRef, Verdict};
+use crate::audit::ObjectRef;
 use crate::base::{
     principal::{Caller, Role},
     secret::Secret,
 };
 use crate::token::{Token, TokenError, api::ChangePinAnswer};
-use serde_json::{Value, json};
-use std::future::Future;
+use serde_json::json;
 
 /// Gives the PIN of a token, to be used until `seal` or the end of the process; without one its source is used again.
 ///
@@ -24,7 +23,7 @@ pub async fn unlock(keys: &Keys, caller: &Caller, token: &Token, pin: Option<Sec
             None => token.unlock_by_source().await,
         }
     };
-    recorded(keys, caller, ("token.unlock", token, detail), work).await
+    recorded(keys, caller, ("token.unlock", &object(token), detail), work).await
 }
 
 /// Takes the PIN of a token away: its worker ends, and nobody uses the token until `unlock`.
@@ -35,9 +34,9 @@ pub async fn seal(keys: &Keys, caller: &Caller, token: &Token) -> Result<(), Key
     require(caller, KEEPERS)?;
     let work = async {
         token.seal().await;
-        Ok(())
+        Ok::<(), TokenError>(())
     };
-    recorded(keys, caller, ("token.seal", token, json!({})), work).await
+    recorded(keys, caller, ("token.seal", &object(token), json!({})), work).await
 }
 
 /// Gives a token a new user PIN.
@@ -46,25 +45,12 @@ pub async fn seal(keys: &Keys, caller: &Caller, token: &Token) -> Result<(), Key
 /// The caller is no admin, the token takes no such PIN, or its file cannot be exchanged.
 pub async fn change(keys: &Keys, caller: &Caller, token: &Token, new: Secret) -> Result<ChangePinAnswer, KeyError> {
     require(caller, &[Role::Admin])?;
-    let change = recorded(keys, caller, ("token.change-pin", token, json!({})), token.change_pin(new)).await?;
+    let change = recorded(keys, caller, ("token.change-pin", &object(token), json!({})), token.change_pin(new)).await?;
     Ok(ChangePinAnswer { token: token.label().to_owned(), source: change.source_name, stored: change.is_stored })
 }
 
-async fn recorded<T>(
-    keys: &Keys,
-    caller: &Caller,
-    (event, token, detail): (&'static str, &Token, Value),
-    work: impl Future<Output = Result<T, TokenError>>,
-) -> Result<T, KeyError> {
-    let object = ObjectRef::new("token", token.label(), token.label());
-    let intent = keys.audit.intent(caller, event, &object, detail).await?;
-    let outcome = work.await;
-    let verdict = match &outcome {
-        Ok(_) => Verdict::ok(json!({})),
-        Err(error) => Verdict::of_fault(error, json!({})),
-    };
-    keys.audit.conclude(&intent, verdict).await?;
-    Ok(outcome?)
+fn object(token: &Token) -> ObjectRef {
+    ObjectRef::new("token", token.label(), token.label())
 }
 
 const KEEPERS: &[Role] = &[Role::Admin, Role::Operator];
